@@ -1,0 +1,65 @@
+"""An exact reference of Layer-wise Relevance Propagation.
+
+    >>> import lrp_ref as lrp
+    >>> layer = lrp.Dense(lrp.exact([[1, -1]]), lrp.exact([-1]))
+    >>> lrp.propagate(layer, lrp.exact([1, 1]), lrp.exact([-1]), lrp.AlphaBeta(2, 1)).relevance
+    array([Fraction(-2, 1), Fraction(1, 2)], dtype=object)
+"""
+
+from lrp_ref import layers as layers
+from lrp_ref.arrays import LRPError, exact
+from lrp_ref.bounds import Gauges, bounds
+from lrp_ref.dialects import DIALECTS, Dialect
+from lrp_ref.layers import (
+    Activation,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Dense,
+    Embedding,
+    Flatten,
+    GlobalAvgPool,
+    MaxPool,
+    Pad,
+    Permute,
+    Reshape,
+    SumPool,
+    Upsample,
+)
+from lrp_ref.ledger import Ledger
+from lrp_ref.patterns import PatternStatistics, pattern_statistics
+from lrp_ref.propagate import Result, messages, propagate
+from lrp_ref.rules import (
+    RULES,
+    AbsZ,
+    AlphaBeta,
+    AlphaBetaX,
+    Epsilon,
+    Flat,
+    Gamma,
+    GeneralizedGamma,
+    Gradient,
+    Norm,
+    Pass,
+    Shares,
+    WSquare,
+    ZBox,
+    Zero,
+    ZPlus,
+    ZPlusFast,
+)
+from lrp_ref.stabilizers import Stabilizer
+
+__version__ = "2026.11.0"
+
+__all__ = [
+    "DIALECTS", "RULES", "AbsZ", "Activation", "Add", "AlphaBeta", "AlphaBetaX", "AvgPool", "BatchNorm", "Concat", "Conv",
+    "ConvTranspose", "Crop", "Dense", "Dialect", "Embedding", "Epsilon", "Flat", "Flatten", "Gamma", "Gauges",
+    "GeneralizedGamma", "GlobalAvgPool", "Gradient", "LRPError", "Ledger", "MaxPool", "Norm", "Pad", "Pass",
+    "PatternStatistics", "Permute", "Reshape", "Result", "Shares", "Stabilizer", "SumPool", "Upsample", "WSquare", "ZBox",
+    "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "messages", "pattern_statistics", "propagate",
+]  # fmt: skip

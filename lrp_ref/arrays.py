@@ -1,0 +1,149 @@
+"""What the arithmetics have in common: rationals, NumPy, CuPy, any array-API namespace.
+
+This is the only file that knows that arithmetics differ. An *exact* array is a NumPy
+object array whose elements are `fractions.Fraction`, `flint.fmpq` or `flint.arb`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+Array = Any  # an array of any array-API namespace; the namespaces share no common static type
+Number = Any  # int, float, Fraction, or an element type of an exact array
+
+
+class LRPError(ValueError):
+    """A request that has no meaning: one line with what was expected, what was given and the way out."""
+
+
+def namespace(a: Array) -> Any:
+    """The array-API namespace of `a` (`array_api_compat`'s, so NumPy and CuPy speak the standard too)."""
+    return array_api_compat.array_namespace(a)
+
+
+def is_exact(a: Array) -> bool:
+    """True for object arrays, whose elements are exact numbers (or balls)."""
+    return isinstance(a, np.ndarray) and a.dtype == object
+
+
+def exact(values: Any) -> Array:
+    """`values` as an object array of `Fraction`: nested lists of ints, floats, "p/q" strings, or an array.
+
+    Floats are converted without rounding: every binary float is a rational.
+    """
+    array = np.asarray(values, dtype=object)
+    return np.frompyfunc(Fraction, 1, 1)(array).astype(object) if array.ndim else np.array(Fraction(array.item()), object)
+
+
+def number(value: Number, like: Array) -> Number:
+    """The scalar `value` in the arithmetic of `like`, converted once and without rounding where `like` is exact."""
+    if not is_exact(like):
+        return float(value)
+    kind = element_type(like)
+    if isinstance(value, kind):
+        return value
+    ratio = Fraction(value) if isinstance(value, int | float | str) else value
+    return kind(int(getattr(ratio, "numerator", ratio.p if hasattr(ratio, "p") else ratio))) / kind(
+        int(getattr(ratio, "denominator", ratio.q if hasattr(ratio, "q") else 1))
+    )
+
+
+def element_type(a: Array) -> type:
+    """The number type of an exact array; `Fraction` for an empty one."""
+    return type(a.flat[0]) if a.size else Fraction
+
+
+def full(shape: Sequence[int], value: Number, like: Array) -> Array:
+    """An array of `shape` holding `value`, in the namespace, dtype and device of `like`."""
+    if is_exact(like):
+        return np.full(tuple(shape), number(value, like), dtype=object)
+    xp = namespace(like)
+    return xp.full(tuple(shape), float(value), dtype=like.dtype, device=array_api_compat.device(like))
+
+
+def pos(a: Any) -> Any:
+    """a+ = max(a, 0), of an array, of weights or of contributions."""
+    return a.pos() if hasattr(a, "pos") else namespace(a).maximum(a, 0 * a)
+
+
+def neg(a: Any) -> Any:
+    """a- = min(a, 0), of an array, of weights or of contributions."""
+    return a.neg() if hasattr(a, "neg") else namespace(a).minimum(a, 0 * a)
+
+
+def absolute(a: Any) -> Any:
+    """|a|, of an array, of weights or of contributions."""
+    return a.absolute() if hasattr(a, "absolute") else namespace(a).abs(a)
+
+
+def where(condition: Array, a: Array, b: Array) -> Array:
+    """`a` where the condition holds, else `b`; `b` may be a scalar."""
+    xp = namespace(condition)
+    return xp.where(condition, a, b if hasattr(b, "shape") else full(a.shape, b, a))
+
+
+def sqrt(a: Array) -> Array:
+    """The square root. Over the rationals it is exact, and refused where it is irrational."""
+    if not is_exact(a):
+        return namespace(a).sqrt(a)
+    return np.frompyfunc(_root, 1, 1)(a).astype(object)
+
+
+def _root(value: Any) -> Any:
+    if hasattr(value, "sqrt") and not hasattr(value, "numer"):
+        return value.sqrt()  # a ball: its root is a ball
+    p, q = int(value.numerator), int(value.denominator)
+    if p < 0 or math.isqrt(p) ** 2 != p or math.isqrt(q) ** 2 != q:
+        raise LRPError(f"the square root of {value} is not rational: use float arrays, or flint.arb for a certified root")
+    return type(value)(math.isqrt(p)) / type(value)(math.isqrt(q))
+
+
+def elementwise(a: Array, names: str) -> Array:
+    """The function `names` ("exp", "tanh", ...) of every element; balls (`flint.arb`) in exact arrays."""
+    if not is_exact(a):
+        return getattr(namespace(a), names)(a)
+    if not hasattr(element_type(a), names):
+        raise LRPError(f"{names} of a rational is irrational: use float arrays, or flint.arb for a certified value")
+    return np.frompyfunc(lambda value: getattr(value, names)(), 1, 1)(a).astype(object)
+
+
+def checked(name: str, a: Array) -> Array:
+    """`a` itself if it is a float or exact array of finite numbers; otherwise one clear line."""
+    if not hasattr(a, "shape") or not hasattr(a, "dtype"):
+        raise LRPError(f"{name}: expected an array, got {type(a).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
+    if is_exact(a):
+        bad: Callable[[Any], bool] = lambda v: isinstance(v, float | int) or not hasattr(v, "__truediv__")  # noqa: E731
+        found = next((index for index in np.ndindex(a.shape) if bad(a[index])), None)
+        if found is not None:
+            raise LRPError(
+                f"{name}{_at(found)}: expected an exact number, got {type(a[found]).__name__} {a[found]!r}; "
+                "use lrp_ref.exact(...)"
+            )
+        return a
+    xp = namespace(a)
+    if not xp.isdtype(a.dtype, "real floating"):
+        raise LRPError(f"{name}: expected a float dtype, got {a.dtype}; convert with astype(float64) or lrp_ref.exact(...)")
+    finite = xp.isfinite(a)
+    if not bool(xp.all(finite)):
+        flat = int(xp.argmin(xp.astype(xp.reshape(finite, (-1,)), xp.int8)))
+        index = tuple(int(i) for i in np.unravel_index(flat, a.shape))
+        raise LRPError(f"{name}{_at(index)}: expected a finite number, got {float(a[index])}; mask or repair it first")
+    return a
+
+
+def _at(index: Sequence[int]) -> str:
+    return "[" + ", ".join(map(str, index)) + "]" if index else ""
+
+
+def same_arithmetic(reference: str, a: Array, name: str, b: Array) -> None:
+    """Refuse to mix namespaces or dtypes: nothing is converted behind the caller's back."""
+    if namespace(a) is not namespace(b) or a.dtype != b.dtype:
+        raise LRPError(f"{name} has dtype {b.dtype}, but {reference} has {a.dtype}; convert one of them first")
+    if is_exact(a) and a.size and b.size and element_type(a) is not element_type(b):
+        raise LRPError(
+            f"{name} holds {element_type(b).__name__}, but {reference} holds {element_type(a).__name__}; convert one of them"
+        )

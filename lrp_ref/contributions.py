@@ -1,0 +1,213 @@
+"""What input i contributes to output j, in two representations with one algebra.
+
+A rule is written once, as `pos(W * x)` or `W * x - pos(W) * low`. Here `W` is either
+
+- `Explicit`: the matrix (out, in) itself, so that `W * x` holds every single contribution; or
+- `Structured`: linear maps (a convolution, a pooling), so that `W * x` is a lazy sum of
+  separable terms `V (x) u` with n_ji = v_ji u_i. Then (w x)+ = w+ x+ + w- x-, a row sum is
+  one application of V, and handing out quotients is one application of its adjoint.
+
+The engine asks contributions for two things only, `rows()` and `distribute(s)`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, neg, pos
+
+
+@dataclass(frozen=True)
+class Explicit:
+    """Weights as a matrix: `values` and the 0/1 mask `wired`, both (batch or 1, out, in)."""
+
+    values: Array
+    wired: Array
+
+    def map(self, f: Callable[..., Array], *others: "Explicit") -> "Explicit":
+        return Explicit(f(self.values, *(o.values for o in others)), self.wired)
+
+    def connections(self) -> "Explicit":
+        return Explicit(self.wired, self.wired)
+
+    def pos(self) -> "Explicit":
+        return self.map(pos)
+
+    def neg(self) -> "Explicit":
+        return self.map(neg)
+
+    def __add__(self, other: "Explicit") -> "Explicit":
+        return self.map(add, other)
+
+    def __rmul__(self, factor: Number) -> "Explicit":
+        return self.map(lambda w: factor * w)
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, Explicit):
+            return self.map(lambda v, w: v * w, other)
+        return Messages(self.values * other[:, None, :])
+
+    def contributions(self) -> "Messages":
+        return Messages(self.values)
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Explicit contributions n[batch, j, i]."""
+
+    values: Array
+
+    def pos(self) -> "Messages":
+        return Messages(pos(self.values))
+
+    def neg(self) -> "Messages":
+        return Messages(neg(self.values))
+
+    def absolute(self) -> "Messages":
+        return Messages(absolute(self.values))
+
+    def __add__(self, other: "Messages") -> "Messages":
+        return Messages(self.values + other.values)
+
+    def __sub__(self, other: "Messages") -> "Messages":
+        return Messages(self.values - other.values)
+
+    def __rmul__(self, factor: Number) -> "Messages":
+        return Messages(factor * self.values)
+
+    def contributions(self) -> "Messages":
+        return self
+
+    def rows(self) -> Array:
+        return namespace(self.values).sum(self.values, axis=-1)
+
+    def distribute(self, s: Array) -> Array:
+        return namespace(s).sum(self.values * s[..., None], axis=-2)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a layer, one array each, with the arithmetic a rule needs."""
+
+    arrays: tuple[Array, ...]
+
+    def map(self, f: Callable[[Array], Array]) -> "Inputs":
+        return Inputs(tuple(f(a) for a in self.arrays))
+
+    def pos(self) -> "Inputs":
+        return self.map(pos)
+
+    def neg(self) -> "Inputs":
+        return self.map(neg)
+
+    def __rmul__(self, factor: Number) -> "Inputs":
+        return self.map(lambda a: factor * a)
+
+
+@dataclass(frozen=True)
+class Structured:
+    """Weights as linear maps, one per input; `ones` is an input of ones."""
+
+    maps: tuple[Any, ...]
+    ones: Inputs
+
+    def map(self, f: Callable[..., Array], *others: "Structured") -> "Structured":
+        columns = zip(self.maps, *(o.maps for o in others), strict=True)
+        return Structured(tuple(m[0].with_weight(f(*(v.weight for v in m))) for m in columns), self.ones)
+
+    def connections(self) -> "Structured":
+        return Structured(tuple(m.connections() for m in self.maps), self.ones)
+
+    def pos(self) -> "Structured":
+        return self.map(pos)
+
+    def neg(self) -> "Structured":
+        return self.map(neg)
+
+    def absolute(self) -> "Structured":
+        return self.map(absolute)
+
+    def __add__(self, other: "Structured") -> "Structured":
+        return self.map(add, other)
+
+    def __rmul__(self, factor: Number) -> "Structured":
+        return self.map(lambda w: factor * w)
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, Structured):
+            return self.map(lambda v, w: v * w, other)
+        return Separable(((self, other),))
+
+    def contributions(self) -> "Separable":
+        return Separable(((self, self.ones),))
+
+
+@dataclass(frozen=True)
+class Separable:
+    """A lazy sum of terms (V, u) with n_ji = sum of v_ji u_i."""
+
+    terms: tuple[tuple[Structured, Inputs], ...]
+
+    def _product(self) -> tuple[Structured, Inputs]:
+        if len(self.terms) != 1:
+            raise LRPError("the sign of a sum of products is not separable: use representation='explicit'")
+        return self.terms[0]
+
+    def pos(self) -> "Separable":
+        V, u = self._product()
+        return Separable(((pos(V), pos(u)), (neg(V), neg(u))))
+
+    def neg(self) -> "Separable":
+        V, u = self._product()
+        return Separable(((neg(V), pos(u)), (pos(V), neg(u))))
+
+    def absolute(self) -> "Separable":
+        V, u = self._product()
+        return Separable(((absolute(V), u.map(absolute)),))
+
+    def gauge(self) -> "Separable":
+        """sum of |v_ji| |u_i|: the work that any admissible way of forming n_ji may do."""
+        return Separable(tuple((absolute(V), u.map(absolute)) for V, u in self.terms))
+
+    def __add__(self, other: "Separable") -> "Separable":
+        return Separable(self.terms + other.terms)
+
+    def __sub__(self, other: "Separable") -> "Separable":
+        return self + (-1) * other
+
+    def __rmul__(self, factor: Number) -> "Separable":
+        return Separable(tuple((V, factor * u) for V, u in self.terms))
+
+    def contributions(self) -> "Separable":
+        return self
+
+    def rows(self) -> Array:
+        return reduce(add, (m.apply(u) for V, us in self.terms for m, u in zip(V.maps, us.arrays, strict=True)))
+
+    def distribute(self, s: Array) -> tuple[Array, ...]:
+        per_term = [
+            [u * m.adjoint(s) for m, u in zip(V.maps, us.arrays, strict=True)] for V, us in self.terms
+        ]
+        return tuple(reduce(add, column) for column in zip(*per_term, strict=True))
+
+
+def structured(maps: tuple[Any, ...], inputs: tuple[Array, ...]) -> tuple[Structured, Inputs]:
+    """Weights and inputs in the structured representation."""
+    ones = Inputs(tuple(full((1, *x.shape[1:]), 1, x) for x in inputs))
+    return Structured(maps, ones), Inputs(inputs)
+
+
+def explicit(maps: tuple[Any, ...], inputs: tuple[Array, ...]) -> tuple[Explicit, Array]:
+    """Weights and flattened inputs in the explicit representation, inputs side by side."""
+    xp = namespace(inputs[0])
+    pairs = [m.matrix(x) for m, x in zip(maps, inputs, strict=True)]
+    batch = max(values.shape[0] for values, _ in pairs)
+    widen = [(_batched(values, batch), _batched(wired, batch)) for values, wired in pairs]
+    weights = Explicit(xp.concat([v for v, _ in widen], axis=-1), xp.concat([c for _, c in widen], axis=-1))
+    return weights, xp.concat([xp.reshape(x, (x.shape[0], -1)) for x in inputs], axis=-1)
+
+
+def _batched(matrix: Array, batch: int) -> Array:
+    return namespace(matrix).broadcast_to(matrix, (batch, *matrix.shape[1:])) if matrix.shape[0] != batch else matrix

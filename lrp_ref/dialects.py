@@ -1,0 +1,123 @@
+"""What named libraries mean by a rule's name: conventions as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from lrp_ref.rules import RULES
+from lrp_ref.stabilizers import Stabilizer
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A library's conventions. Every table maps a name to what the library does where the caller says nothing.
+
+    stabilizers, biases: by rule name, "*" for every other rule. For Epsilon only the kind is taken, the epsilon is the rule's.
+    rules: by rule name, conventions of that rule; the key "rule" puts another rule in its place.
+    layers: by layer class name, conventions of that layer.
+    """
+
+    name: str
+    library: str
+    version: str
+    stabilizers: Mapping[str, Stabilizer]
+    biases: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    note: str = ""
+
+    def apply(
+        self, layer: Any, rule: Any, stabilizer: Stabilizer | None, bias: str | None
+    ) -> tuple[Any, Any, Stabilizer | None, str | None]:
+        """Layer, rule, stabiliser and bias mode with this dialect's conventions wherever none was given."""
+        if bias is None:
+            bias = self.biases.get(rule.name)
+        if stabilizer is None:
+            stabilizer = self.stabilizers.get(rule.name, self.stabilizers.get("*"))
+            if rule.name == "epsilon" and stabilizer is not None:
+                stabilizer = replace(stabilizer, epsilon=rule.epsilon)
+        overrides = dict(self.rules.get(rule.name, {}))
+        if "rule" in overrides:
+            other = RULES[overrides.pop("rule")]
+            rule = other(**{f.name: getattr(rule, f.name) for f in fields(rule) if f.name in {g.name for g in fields(other)}})
+        missing = {name: value for name, value in overrides.items() if getattr(rule, name) is None}
+        changes = self.layers.get(type(layer).__name__)
+        return replace(layer, **changes) if changes else layer, replace(rule, **missing) if missing else rule, stabilizer, bias
+
+
+def signed(epsilon: float) -> Stabilizer:
+    """d + epsilon sgn(d) with sgn(0) = +1."""
+    return Stabilizer("signed_add", epsilon)
+
+
+_ZENNIT: dict[str, Any] = {
+    "library": "zennit",
+    "stabilizers": {"*": signed(1e-6)},
+    "biases": {"z-plus": "absorb", "w-square": "square", "z-box": "absorb"},
+    "rules": {"gamma": {"rule": "generalized-gamma"}},
+}
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {
+        dialect.name: dialect
+        for dialect in (
+            Dialect(
+                "innvestigate-2.1",
+                "iNNvestigate",
+                "2.1",
+                stabilizers={"*": Stabilizer("replace_zero", 1e-7), "epsilon": signed(1e-7)},
+                biases={"alpha-beta": "full_in_both"},
+                rules={"alpha-beta-x": {"alpha1_from": "beta1"}},
+                layers={"BatchNorm": {"linearization": "variance_squared"}},
+                note="The full bias enters both halves of alpha-beta (issue 273); fused batch norm squares the variance.",
+            ),
+            Dialect("zennit-1.0", version="1.0", note="WSquare adds b^2; ZPlus keeps b+; Gamma is the generalised rule.", **_ZENNIT),
+            Dialect("zennit-0.5", version="0.5", note="As 1.0 layer by layer; its batch-norm merge is not exact.", **_ZENNIT),
+            Dialect(
+                "captum-0.9",
+                "captum",
+                "0.9",
+                stabilizers={"*": signed(1e-9)},
+                biases={"alpha-beta": "full_in_both", "gamma": "raw", "z-plus": "full_in_both"},
+                rules={"alpha-beta": {"split": "weight"}, "z-plus": {"rule": "z-plus-fast"}},
+                note="Alpha1_Beta0 clamps the weights only and keeps the full bias; Gamma leaves the bias raw.",
+            ),
+            Dialect(
+                "lrp_toolbox",
+                "lrp_toolbox",
+                "1.3",
+                stabilizers={"*": signed(1e-16)},
+                layers={"MaxPool": {"ties": "split"}},
+                note="alpha + beta = 1: write AlphaBeta(alpha, 1 - alpha, parameterization='sum').",
+            ),
+            Dialect(
+                "relevancepropagation.jl",
+                "RelevancePropagation.jl",
+                "3",
+                stabilizers={
+                    "*": Stabilizer("zero_to_eps_then_signed", 1e-9),
+                    "epsilon": Stabilizer("zero_to_eps_then_signed", 1e-6),
+                },
+                biases={"z-plus": "absorb", "z-box": "absorb"},
+                layers={"BatchNorm": {"linearization": "without_epsilon"}},
+                note="Its batch-norm fusion has no epsilon.",
+            ),
+            Dialect(
+                "innsight",
+                "innsight",
+                "0.3",
+                stabilizers={"*": signed(1e-6)},
+                layers={"Add": {"split": "equal"}},
+                note="A sum hands R / n to each of its n inputs; alpha + beta = 1 with alpha = 1/2 by default.",
+            ),
+            Dialect(
+                "lxt-2.1",
+                "lxt",
+                "2.1",
+                stabilizers={"*": Stabilizer("unsigned_add", 1e-6)},
+                note="Epsilon is added without the sign of z: a pole at z = -epsilon.",
+            ),
+        )
+    }
+)

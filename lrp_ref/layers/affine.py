@@ -1,0 +1,90 @@
+"""A layer at x is an affine map, y = W x + b: what every layer hands to the engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any, Protocol
+
+from lrp_ref.arrays import Array, LRPError, full, namespace, same_arithmetic
+from lrp_ref.maps import Routed
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """The layer at its inputs, as relevance sees it. Batch axis first everywhere.
+
+    `maps` has one linear map per input. `bias` broadcasts against `y`, the true output.
+    `bias_work` bounds the magnitudes that forming the bias may pass through, where that is more than |b|;
+    `roundings` counts the operations behind one weight (0 for a weight that is given).
+    `serves` masks the outputs that take part; the relevance of the others is dropped.
+    """
+
+    maps: tuple[Any, ...]
+    inputs: tuple[Array, ...]
+    bias: Array
+    y: Array
+    bias_work: Array | None = None
+    roundings: int = 0
+    serves: Array | None = None
+
+
+class Layer(Protocol):
+    """What the engine asks of a layer; `axes` is the number of axes of one sample, None for "all but the first"."""
+
+    @property
+    def axes(self) -> int | None: ...
+
+    def affine(self, *inputs: Array) -> Affine: ...
+
+
+def linear(maps: Sequence[Any], inputs: Sequence[Array], bias: Array | None = None, roundings: int = 0) -> Affine:
+    """The affine map whose output is simply the sum of its maps, plus the bias."""
+    y = reduce(add, (m.apply(x) for m, x in zip(maps, inputs, strict=True)))
+    b = full((1, *y.shape[1:]), 0, y) if bias is None else bias
+    return Affine(tuple(maps), tuple(inputs), b, y if bias is None else y + b, roundings=roundings)
+
+
+def moved(gather: Any, scatter: Any, x: Array) -> Affine:
+    """The affine map of a layer that only moves the values of x."""
+    ndim = gather(x[:1, ...]).ndim
+    return linear([Routed(full((1,) * ndim, 1, x), gather, scatter)], [x])
+
+
+def parameter(layer: Any, name: str, x: Array) -> Array:
+    """The layer's parameter `name`, in the arithmetic of x."""
+    value = getattr(layer, name)
+    same_arithmetic("x", x, f"{type(layer).__name__}.{name}", value)
+    return value
+
+
+def expect(layer: Any, what: str, expected: Any, got: Any) -> None:
+    """One clear line where a shape is not what the layer needs."""
+    if expected != got:
+        raise LRPError(f"{type(layer).__name__}: expected {what} {expected}, got {got}")
+
+
+def per_axis(layer: Any, name: str, value: int | Sequence[int], axes: int, least: int = 1) -> tuple[int, ...]:
+    """One integer per spatial axis; a single integer stands for all of them."""
+    values = (value,) * axes if isinstance(value, int) else tuple(value)
+    if len(values) != axes or any(v < least for v in values):
+        raise LRPError(f"{type(layer).__name__}: expected {name} as {axes} integers >= {least}, got {value}")
+    return values
+
+
+def pairs(layer: Any, name: str, value: Any, axes: int) -> Pairs:
+    """(begin, end) per spatial axis; an integer stands for both ends, one integer or pair per axis."""
+    values = (value,) * axes if isinstance(value, int) else tuple(value)
+    both = tuple((v, v) if isinstance(v, int) else tuple(v) for v in values)
+    if len(both) != axes or any(len(p) != 2 or min(p) < 0 for p in both):
+        raise LRPError(f"{type(layer).__name__}: expected {name} as {axes} (begin, end) pairs >= 0, got {value}")
+    return both
+
+
+def flat_bias(bias: Array | None, x: Array, spatial: int) -> Array | None:
+    """A bias per channel, shaped to broadcast over the batch and the spatial axes."""
+    if bias is None:
+        return None
+    return namespace(x).reshape(bias, (1, -1, *(1,) * spatial))

@@ -1,0 +1,64 @@
+"""Batch normalisation with fixed statistics: a diagonal affine map."""
+
+from dataclasses import dataclass
+
+from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, namespace, number, sqrt
+from lrp_ref.layers.affine import Affine, expect, parameter
+from lrp_ref.maps import Routed
+
+LINEARIZATIONS = ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """y = g x + (beta - g mean) with g = gamma / sqrt(variance + epsilon), per channel. x (N, C, *spatial).
+
+    `linearization`, what relevance sees: "affine" the map itself; "centered" g (x - mean) with bias beta;
+    "without_epsilon" g with epsilon 0; "variance_squared" the known error gamma / sqrt(variance^2 + epsilon) with
+    bias beta - mean / sqrt(variance^2 + epsilon); "at_mean_zero" affine, but x = mean receives nothing: its relevance is dropped.
+    """
+
+    gamma: Array
+    beta: Array
+    mean: Array
+    variance: Array
+    epsilon: Number = 1e-5
+    linearization: str = "affine"
+
+    axes = None
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "beta", "mean", "variance"):
+            checked(f"BatchNorm.{name}", getattr(self, name))
+            expect(self, f"{name} of shape", self.gamma.shape, getattr(self, name).shape)
+        if self.linearization not in LINEARIZATIONS:
+            raise LRPError(f"BatchNorm: linearization is one of {', '.join(LINEARIZATIONS)}; got {self.linearization!r}")
+
+    def affine(self, x: Array) -> Affine:
+        xp = namespace(x)
+        if x.ndim < 2 or x.shape[1] != self.gamma.shape[0]:
+            raise LRPError(f"BatchNorm: expected x (N, {self.gamma.shape[0]}, *spatial), got shape {tuple(x.shape)}")
+        shape = (1, -1, *(1,) * (x.ndim - 2))
+        gamma, beta, mean, variance = (
+            xp.reshape(parameter(self, name, x), shape) for name in ("gamma", "beta", "mean", "variance")
+        )
+        epsilon = number(self.epsilon, x)
+        g = gamma / sqrt(variance + epsilon)
+        y = g * x + (beta - g * mean)
+        weight, bias, seen = g, beta - g * mean, x
+        if self.linearization == "centered":
+            bias, seen = beta, x - mean
+        elif self.linearization == "without_epsilon":
+            weight = gamma / sqrt(variance)
+            bias = beta - weight * mean
+        elif self.linearization == "variance_squared":
+            root = sqrt(variance * variance + epsilon)
+            weight, bias = gamma / root, beta - mean / root
+        work = absolute(beta) + absolute(weight * mean)
+        spread = full((1, *x.shape[1:]), 0, x)
+        serves = x != mean if self.linearization == "at_mean_zero" else None
+        return Affine((Routed(weight, _same, _same),), (seen,), bias + spread, y, work + spread, 4, serves)
+
+
+def _same(a: Array) -> Array:
+    return a

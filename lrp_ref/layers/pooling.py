@@ -1,0 +1,154 @@
+"""Poolings as linear maps: averages, sums, and the selection that a maximum makes at x."""
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+from lrp_ref.arrays import Array, LRPError, full, namespace, where
+from lrp_ref.layers.affine import Affine, linear, pairs, per_axis
+from lrp_ref.maps import Window, WindowMap
+
+
+@dataclass(frozen=True)
+class SumPool:
+    """The sum over a window. x (N, C, *spatial); kernel one integer per spatial axis; stride defaults to the kernel."""
+
+    kernel: tuple[int, ...]
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+
+    def __post_init__(self) -> None:
+        _window(self)
+
+    @property
+    def axes(self) -> int:
+        return len(self.kernel) + 1
+
+    def affine(self, x: Array) -> Affine:
+        window, inside = _inside(self, x)
+        return linear([WindowMap(inside, inside, window, tuple(x.shape[1:]))], [x])
+
+
+@dataclass(frozen=True)
+class AvgPool:
+    """The mean over a window: divided by its size, or without `count_include_pad` by the taps inside the image."""
+
+    kernel: tuple[int, ...]
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+    count_include_pad: bool = True
+
+    def __post_init__(self) -> None:
+        _window(self)
+
+    @property
+    def axes(self) -> int:
+        return len(self.kernel) + 1
+
+    def affine(self, x: Array) -> Affine:
+        window, inside = _inside(self, x)
+        count = namespace(x).sum(inside, axis=0, keepdims=True)
+        divisor = full(count.shape, len(window.taps()), x) if self.count_include_pad else count
+        weight = inside / where(divisor == 0, full(count.shape, 1, x), divisor)
+        return linear([WindowMap(weight, inside, window, tuple(x.shape[1:]))], [x], roundings=1)
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool:
+    """The mean over all spatial axes, which stay with size 1. x (N, C, *spatial)."""
+
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        if x.ndim < 3:
+            raise LRPError(f"GlobalAvgPool: expected x (N, C, *spatial), got shape {tuple(x.shape)}")
+        return AvgPool(tuple(x.shape[2:])).affine(x)
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The maximum over a window: at x, the selection of its winner. Padding never wins.
+
+    `ties`: "first" or "last" in row-major order of the taps, or "split" (t tied taps weigh 1/t).
+    `linearization`: "winner", or "average": relevance sees the mean over the taps inside instead.
+    """
+
+    kernel: tuple[int, ...]
+    stride: Any = None
+    padding: Any = 0
+    dilation: Any = 1
+    ties: str = "first"
+    linearization: str = "winner"
+
+    def __post_init__(self) -> None:
+        _window(self)
+        _known(self, "ties", ("first", "last", "split"))
+        _known(self, "linearization", ("winner", "average"))
+
+    @property
+    def axes(self) -> int:
+        return len(self.kernel) + 1
+
+    def affine(self, x: Array) -> Affine:
+        xp = namespace(x)
+        window, inside = _inside(self, x)
+        padded = window.pad(x, value=xp.min(x) - 1 if x.size else 0)
+        taps = [padded[(..., *at)] for at in window.slices(inside.shape[3:])]
+        best = reduce(xp.maximum, taps)
+        wins = [(tap == best) & (inside[t, ...] != 0) for t, tap in enumerate(taps)]
+        if self.linearization == "average":
+            mean = AvgPool(self.kernel, self.stride, self.padding, self.dilation, count_include_pad=False).affine(x)
+            return Affine(mean.maps, mean.inputs, mean.bias, best, roundings=1)
+        weight = xp.stack([where(w, full(best.shape, 1, x), 0) for w in (wins if self.ties == "split" else _single(wins, self.ties))])
+        wired = where(weight != 0, full(weight.shape, 1, x), 0)
+        count = reduce(add, (wired[t, ...] for t in range(len(taps))))
+        return Affine(
+            (WindowMap(weight / count[None, ...], wired, window, tuple(x.shape[1:])),),
+            (x,),
+            full((1, *best.shape[1:]), 0, x),
+            best,
+            roundings=int(self.ties == "split"),
+        )
+
+
+def _single(wins: list[Array], ties: str) -> list[Array]:
+    """The first (or last) winner only."""
+    order = wins if ties == "first" else wins[::-1]
+    taken, kept = order[0] & ~order[0], []
+    for win in order:
+        kept.append(win & ~taken)
+        taken = taken | win
+    return kept if ties == "first" else kept[::-1]
+
+
+def _window(layer: Any) -> Window:
+    if not isinstance(layer.kernel, tuple) or not layer.kernel or min(layer.kernel) < 1:
+        raise LRPError(f"{type(layer).__name__}: expected kernel as a tuple of integers >= 1, got {layer.kernel!r}")
+    axes = len(layer.kernel)
+    return Window(
+        layer.kernel,
+        per_axis(layer, "stride", layer.kernel if layer.stride is None else layer.stride, axes),
+        pairs(layer, "padding", layer.padding, axes),
+        per_axis(layer, "dilation", layer.dilation, axes),
+    )
+
+
+def _inside(layer: Any, x: Array) -> tuple[Window, Array]:
+    """The window, and 1 for every tap that lies on the image: (taps, 1, 1, *out)."""
+    window = _window(layer)
+    out = window.output(tuple(x.shape[2:]))
+    if min(out) < 1:
+        raise LRPError(f"{type(layer).__name__}: the window does not fit into x of shape {tuple(x.shape)}")
+    ones = window.pad(full((1, 1, *x.shape[2:]), 1, x))
+    inside = namespace(x).stack([ones[(..., *at)] for at in window.slices(out)])
+    if not bool(namespace(x).all(namespace(x).sum(inside, axis=0) > 0)):
+        raise LRPError(f"{type(layer).__name__}: some windows lie on padding alone; reduce the padding to below the kernel")
+    return window, inside
+
+
+def _known(layer: Any, name: str, values: tuple[str, ...]) -> None:
+    if getattr(layer, name) not in values:
+        raise LRPError(f"{type(layer).__name__}: {name} is one of {', '.join(values)}; got {getattr(layer, name)!r}")

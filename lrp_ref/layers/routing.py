@@ -1,0 +1,195 @@
+"""Layers that add or move values: add, concatenate, reshape, permute, pad, crop, upsample, look up."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from lrp_ref.arrays import Array, LRPError, Number, checked, full, is_exact, namespace, number
+from lrp_ref.layers.affine import Affine, expect, linear, moved, pairs, per_axis
+from lrp_ref.maps import Routed, Window
+
+
+@dataclass(frozen=True)
+class Add:
+    """y = x0 + x1 + ...: a residual sum. Inputs of one shape; relevance comes back as a tuple."""
+
+    axes = None
+
+    def affine(self, *inputs: Array) -> Affine:
+        for x in inputs[1:]:
+            expect(self, "inputs of one shape", tuple(inputs[0].shape), tuple(x.shape))
+        one = full((1,) * inputs[0].ndim, 1, inputs[0])
+        return linear([Routed(one, _same, _same) for _ in inputs], inputs)
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Inputs joined along `axis` (1 = channels); relevance comes back as a tuple."""
+
+    axis: int = 1
+    axes = None
+
+    def affine(self, *inputs: Array) -> Affine:
+        xp, first = namespace(inputs[0]), inputs[0]
+        if not 1 <= self.axis < first.ndim:
+            raise LRPError(f"Concat: expected an axis from 1 to {first.ndim - 1}, got {self.axis}")
+        for x in inputs[1:]:
+            rest = [tuple(n for a, n in enumerate(t.shape) if a != self.axis) for t in (first, x)]
+            expect(self, f"inputs that agree outside axis {self.axis}:", rest[0], rest[1])
+        widths = [x.shape[self.axis] for x in inputs]
+
+        def joined(k: int) -> Routed:
+            before, after = sum(widths[:k]), sum(widths[k + 1 :])
+
+            def gather(u: Array) -> Array:
+                beside = [(*u.shape[: self.axis], n, *u.shape[self.axis + 1 :]) for n in (before, after)]
+                return xp.concat([full(beside[0], 0, u), u, full(beside[1], 0, u)], axis=self.axis)
+
+            at = (slice(None),) * self.axis + (slice(before, before + widths[k]),)
+            return Routed(full((1,) * first.ndim, 1, first), gather, lambda s: s[(*at, ...)])
+
+        return linear([joined(k) for k in range(len(inputs))], inputs)
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """(N, *shape) to (N, prod(shape)), row-major."""
+
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        return Reshape((prod(x.shape[1:]),)).affine(x)
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """(N, *any) to (N, *shape), row-major; one entry may be -1."""
+
+    shape: tuple[int, ...]
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        xp, inner = namespace(x), tuple(x.shape[1:])
+        known = prod(n for n in self.shape if n != -1)
+        if prod(inner) % known or (-1 not in self.shape and known != prod(inner)) or self.shape.count(-1) > 1:
+            raise LRPError(f"Reshape: cannot give samples of shape {inner} the shape {self.shape}")
+        target = tuple(prod(inner) // known if n == -1 else n for n in self.shape)
+        return moved(
+            lambda u: xp.reshape(u, (u.shape[0], *target)), lambda s: xp.reshape(s, (s.shape[0], *inner)), x
+        )
+
+
+@dataclass(frozen=True)
+class Permute:
+    """Output axis a is input axis axes_order[a - 1]; `axes_order` permutes 1 .. ndim - 1, the batch axis stays first."""
+
+    axes_order: tuple[int, ...]
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        xp = namespace(x)
+        if sorted(self.axes_order) != list(range(1, x.ndim)):
+            raise LRPError(f"Permute: expected a permutation of {tuple(range(1, x.ndim))}, got {self.axes_order}")
+        order = (0, *self.axes_order)
+        inverse = tuple(order.index(a) for a in range(x.ndim))
+        return moved(lambda u: xp.permute_dims(u, order), lambda s: xp.permute_dims(s, inverse), x)
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Constant padding of the spatial axes, (begin, end) pairs; a value that is not 0 is a bias of the padded outputs."""
+
+    padding: Any
+    value: Number = 0
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        ends = pairs(self, "padding", self.padding, x.ndim - 2)
+        window = Window((1,) * len(ends), (1,) * len(ends), ends, (1,) * len(ends))
+        size = tuple(x.shape[2:])
+        bias = window.pad(full((1, *x.shape[1:]), 0, x), number(self.value, x))
+        route = moved(window.pad, lambda s: window.crop(s, size), x)
+        return Affine(route.maps, route.inputs, bias, route.y + bias)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Removes (begin, end) elements from every spatial axis."""
+
+    crop: Any
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        ends = pairs(self, "crop", self.crop, x.ndim - 2)
+        kept = tuple(n - b - e for n, (b, e) in zip(x.shape[2:], ends, strict=True))
+        if min(kept, default=1) < 1:
+            raise LRPError(f"Crop: nothing is left of x of shape {tuple(x.shape)} after cropping {ends}")
+        window = Window((1,) * len(ends), (1,) * len(ends), ends, (1,) * len(ends))
+        return moved(lambda u: window.crop(u, kept), window.pad, x)
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Nearest neighbour: output position p reads input position p // scale, along every spatial axis."""
+
+    scale: tuple[int, ...]
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        xp, scale = namespace(x), per_axis(self, "scale", self.scale, x.ndim - 2)
+
+        def gather(u: Array) -> Array:
+            for axis, factor in enumerate(scale, start=2):
+                u = xp.repeat(u, factor, axis=axis)
+            return u
+
+        def scatter(s: Array) -> Array:
+            for axis, factor in enumerate(scale, start=2):
+                folded = (*s.shape[:axis], s.shape[axis] // factor, factor, *s.shape[axis + 1 :])
+                s = xp.sum(xp.reshape(s, folded), axis=axis + 1)
+            return s
+
+        return moved(gather, scatter, x)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Row x[n, t] of a table: weight (vocabulary, width), x integers (N, T), y (N, T, width).
+
+    `reduce`: "sum" hands every index the relevance of its vector, (N, T); "keep" leaves it at (N, T, width).
+    """
+
+    weight: Array
+    reduce: str = "sum"
+    axes = None
+
+    def __post_init__(self) -> None:
+        checked("Embedding.weight", self.weight)
+        if self.weight.ndim != 2:
+            raise LRPError(f"Embedding: expected weight (vocabulary, width), got shape {tuple(self.weight.shape)}")
+        if self.reduce not in ("sum", "keep"):
+            raise LRPError(f"Embedding: reduce is one of sum, keep; got {self.reduce!r}")
+
+    def affine(self, x: Array) -> Affine:
+        xp = namespace(self.weight)
+        indices = np.asarray(x) if is_exact(self.weight) else x
+        if not namespace(indices).isdtype(indices.dtype, "integral"):
+            raise LRPError(f"Embedding: expected integer indices, got dtype {indices.dtype}")
+        if indices.size and not 0 <= int(xp.min(indices)) <= int(xp.max(indices)) < self.weight.shape[0]:
+            span = f"{int(xp.min(indices))} to {int(xp.max(indices))}"
+            raise LRPError(f"Embedding: expected indices from 0 to {self.weight.shape[0] - 1}, got {span}")
+        width = self.weight.shape[1]
+        flat = xp.take(self.weight, xp.reshape(indices, (-1,)), axis=0)
+        rows = xp.reshape(flat, (*indices.shape, width))
+        zero = full((1, *rows.shape[1:]), 0, rows)
+        if self.reduce == "keep":
+            return Affine((Routed(full((1, 1, 1), 1, rows), _same, _same),), (full(tuple(rows.shape), 1, rows),), zero, rows)
+        copies = full((1, 1, width), 0, rows)
+        spread = Routed(full((1, 1, 1), 1, rows), lambda u: u[..., None] + copies, lambda s: xp.sum(s, axis=-1))
+        return Affine((spread,), (full(tuple(indices.shape), 1, rows),), zero, rows)
+
+
+def _same(a: Array) -> Array:
+    return a

@@ -1,0 +1,264 @@
+"""Linear maps y = W x as structure: apply, adjoint, a map over the weights, and the explicit matrix.
+
+A map holds `weight` (an array) and what connects it; batch axis first. `matrix(x)` builds W[j, i]
+from an integer table that says which weight sits where, without using `apply` or `adjoint`,
+so that the explicit representation does not inherit a mistake of the structured one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from lrp_ref.arrays import Array, full, namespace
+
+
+@dataclass(frozen=True)
+class Window:
+    """The geometry of a sliding window: tap k of output position p reads p * stride + k * dilation - begin."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+    def output(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """The number of output positions along every spatial axis."""
+        columns = zip(size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple((n + b + e - d * (k - 1) - 1) // s + 1 for n, k, s, (b, e), d in columns)
+
+    def taps(self) -> list[tuple[int, ...]]:
+        """The taps in row-major order."""
+        return list(product(*map(range, self.kernel)))
+
+    def slices(self, out: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+        """For every tap, what it reads of the padded input."""
+        for tap in self.taps():
+            starts = [k * d for k, d in zip(tap, self.dilation, strict=True)]
+            yield tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, out, self.stride, strict=True))
+
+    def pad(self, x: Array, value: Any = 0) -> Array:
+        """x with its padding, which holds `value`."""
+        if not any(map(any, self.padding)):
+            return x
+        sizes = [n + b + e for n, (b, e) in zip(x.shape[2:], self.padding, strict=True)]
+        out = full((*x.shape[:2], *sizes), value, x)
+        out[(..., *self._inner(x.shape[2:]))] = x
+        return out
+
+    def crop(self, x: Array, size: tuple[int, ...]) -> Array:
+        """The inverse of `pad`."""
+        return x[(..., *self._inner(size))]
+
+    def _inner(self, size: tuple[int, ...]) -> tuple[slice, ...]:
+        return tuple(slice(b, b + n) for n, (b, _) in zip(size, self.padding, strict=True))
+
+    def wires(self, size: tuple[int, ...], out: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+        """(flat output position, flat input position, flat tap) of every connection; padding is none."""
+        for j, position in enumerate(product(*map(range, out))):
+            for t, tap in enumerate(self.taps()):
+                columns = zip(position, tap, self.stride, self.padding, self.dilation, strict=True)
+                at = [p * s + k * d - b for p, k, s, (b, _), d in columns]
+                if all(0 <= a < n for a, n in zip(at, size, strict=True)):
+                    yield j, int(np.ravel_multi_index(at, size)), t
+
+
+def _placed(weight: Array, table: Any) -> tuple[Array, Array]:
+    """The matrices of weights and of connections: entry 0 of `table` means no wire, k means weight number k - 1.
+
+    weight (batch or 1, parameters), table (out, in); returns two arrays (batch or 1, out, in).
+    """
+    xp, flat = namespace(weight), np.ascontiguousarray(table).reshape(-1)
+    index = flat if isinstance(weight, np.ndarray) else xp.asarray(flat, device=weight.device)
+    zero, one = full((weight.shape[0], 1), 0, weight), full((1, weight.shape[1]), 1, weight)
+    values = xp.take(xp.concat([zero, weight], axis=1), index, axis=1)
+    wired = xp.take(xp.concat([full((1, 1), 0, weight), one], axis=1), index, axis=1)
+    return xp.reshape(values, (-1, *table.shape)), xp.reshape(wired, (-1, *table.shape))
+
+
+@dataclass(frozen=True)
+class DenseMap:
+    """y = W x; weight (out, in)."""
+
+    weight: Array
+
+    def with_weight(self, weight: Array) -> "DenseMap":
+        return DenseMap(weight)
+
+    def connections(self) -> "DenseMap":
+        return DenseMap(full(self.weight.shape, 1, self.weight))
+
+    def apply(self, u: Array) -> Array:
+        return u @ self.weight.T
+
+    def adjoint(self, s: Array) -> Array:
+        return s @ self.weight
+
+    def matrix(self, x: Array) -> tuple[Array, Array]:
+        return self.weight[None, ...], full((1, *self.weight.shape), 1, self.weight)
+
+
+@dataclass(frozen=True)
+class ConvMap:
+    """Cross-correlation; weight (out, in / groups, *kernel), `size` (in, *spatial)."""
+
+    weight: Array
+    window: Window
+    groups: int
+    size: tuple[int, ...]
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        return self.window.output(self.size[1:])
+
+    def with_weight(self, weight: Array) -> "ConvMap":
+        return replace(self, weight=weight)
+
+    def connections(self) -> "ConvMap":
+        return self.with_weight(full(self.weight.shape, 1, self.weight))
+
+    def _taps(self, transposed: bool) -> Iterator[tuple[tuple[slice, ...], Array]]:
+        """Every tap's slice and its matrix (groups, out / groups, in / groups), or the transpose."""
+        xp, (rows, columns) = namespace(self.weight), self.weight.shape[:2]
+        for at, tap in zip(self.window.slices(self.out), self.window.taps(), strict=True):
+            matrix = xp.reshape(self.weight[(slice(None), slice(None), *tap)], (self.groups, rows // self.groups, columns))
+            yield at, xp.matrix_transpose(matrix) if transposed else matrix
+
+    def apply(self, u: Array) -> Array:
+        xp, padded = namespace(u), self.window.pad(u)
+        total = full((u.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)), 0, u)
+        for at, matrix in self._taps(transposed=False):
+            patch = xp.reshape(padded[(..., *at)], (u.shape[0], self.groups, -1, prod(self.out)))
+            total = total + matrix @ patch
+        return xp.reshape(total, (u.shape[0], -1, *self.out))
+
+    def adjoint(self, s: Array) -> Array:
+        xp = namespace(s)
+        grouped = xp.reshape(s, (s.shape[0], self.groups, -1, prod(self.out)))
+        total = self.window.pad(full((s.shape[0], *self.size), 0, s))
+        for at, matrix in self._taps(transposed=True):
+            total[(..., *at)] = total[(..., *at)] + xp.reshape(matrix @ grouped, (s.shape[0], -1, *self.out))
+        return self.window.crop(total, self.size[1:])
+
+    def matrix(self, x: Array) -> tuple[Array, Array]:
+        (rows, columns), positions, places = self.weight.shape[:2], prod(self.out), prod(self.size[1:])
+        taps, per_group = len(self.window.taps()), rows // self.groups
+        table = np.zeros((rows, positions, self.size[0], places), dtype=np.int64)
+        for j, i, t in self.window.wires(self.size[1:], self.out):
+            for o, c in product(range(rows), range(columns)):
+                table[o, j, o // per_group * columns + c, i] = 1 + (o * columns + c) * taps + t
+        weights = namespace(self.weight).reshape(self.weight, (1, -1))
+        return _placed(weights, table.reshape(rows * positions, -1))
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """The transpose of a convolution; weight as of that convolution, (in, out / groups, *kernel)."""
+
+    conv: ConvMap
+
+    @property
+    def weight(self) -> Array:
+        return self.conv.weight
+
+    def with_weight(self, weight: Array) -> "Transposed":
+        return Transposed(self.conv.with_weight(weight))
+
+    def connections(self) -> "Transposed":
+        return Transposed(self.conv.connections())
+
+    def apply(self, u: Array) -> Array:
+        return self.conv.adjoint(u)
+
+    def adjoint(self, s: Array) -> Array:
+        return self.conv.apply(s)
+
+    def matrix(self, x: Array) -> tuple[Array, Array]:
+        values, wired = self.conv.matrix(x)
+        xp = namespace(values)
+        return xp.matrix_transpose(values), xp.matrix_transpose(wired)
+
+
+@dataclass(frozen=True)
+class WindowMap:
+    """A pooling: every output weighs the taps of its own channel; weight and wired (taps, batch or 1, channels or 1, *out)."""
+
+    weight: Array
+    wired: Array
+    window: Window
+    size: tuple[int, ...]
+
+    def with_weight(self, weight: Array) -> "WindowMap":
+        return replace(self, weight=weight)
+
+    def connections(self) -> "WindowMap":
+        return self.with_weight(self.wired)
+
+    def apply(self, u: Array) -> Array:
+        padded = self.window.pad(u)
+        slices = self.window.slices(self.weight.shape[3:])
+        return sum(self.weight[t, ...] * padded[(..., *at)] for t, at in enumerate(slices))
+
+    def adjoint(self, s: Array) -> Array:
+        batch = max(s.shape[0], self.weight.shape[1])
+        total = self.window.pad(full((batch, *self.size), 0, s))
+        for t, at in enumerate(self.window.slices(self.weight.shape[3:])):
+            total[(..., *at)] = total[(..., *at)] + self.weight[t, ...] * s
+        return self.window.crop(total, self.size[1:])
+
+    def matrix(self, x: Array) -> tuple[Array, Array]:
+        xp, channels, out = namespace(self.weight), self.size[0], self.weight.shape[3:]
+        positions, places, taps = prod(out), prod(self.size[1:]), self.weight.shape[0]
+        table = np.zeros((channels, positions, channels, places), dtype=np.int64)
+        for j, i, t in self.window.wires(self.size[1:], out):
+            for c in range(channels):
+                table[c, j, c, i] = 1 + (t * channels + c) * positions + j
+
+        def matrix(weight: Array) -> Array:
+            wide = xp.broadcast_to(weight, (taps, weight.shape[1], channels, *out))
+            flat = xp.reshape(xp.permute_dims(wide, (1, 0, *range(2, wide.ndim))), (weight.shape[1], -1))
+            return _placed(flat, table.reshape(channels * positions, -1))[0]
+
+        return matrix(self.weight), matrix(self.wired)
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Every output reads at most one input: y = weight * gather(x), and its adjoint scatter(weight * s).
+
+    weight broadcasts against y; gather and scatter move values and are adjoint to each other.
+    """
+
+    weight: Array
+    gather: Callable[[Array], Array]
+    scatter: Callable[[Array], Array]
+
+    def with_weight(self, weight: Array) -> "Routed":
+        return replace(self, weight=weight)
+
+    def connections(self) -> "Routed":
+        return self.with_weight(full(self.weight.shape, 1, self.weight))
+
+    def apply(self, u: Array) -> Array:
+        return self.weight * self.gather(u)
+
+    def adjoint(self, s: Array) -> Array:
+        return self.scatter(self.weight * s)
+
+    def matrix(self, x: Array) -> tuple[Array, Array]:
+        xp, places = namespace(x), prod(x.shape[1:])
+        numbered = full((1, *x.shape[1:]), 0, x) + xp.reshape(_counting(places, x), (1, *x.shape[1:]))
+        source = xp.reshape(self.gather(numbered), (-1, 1))
+        wired = xp.where(source == xp.reshape(_counting(places, x), (1, -1)), full((1, 1), 1, x), full((1, 1), 0, x))
+        shape = np.broadcast_shapes(self.weight.shape, self.gather(numbered).shape)
+        weight = xp.reshape(xp.broadcast_to(self.weight, shape), (shape[0], -1, 1))
+        return weight * wired[None, ...], wired[None, ...]
+
+
+def _counting(n: int, like: Array) -> Array:
+    """1, 2, ..., n in the arithmetic of `like`; 0 is left to mean padding."""
+    one = full((n,), 1, like)
+    return np.cumsum(one) if isinstance(one, np.ndarray) else namespace(one).cumulative_sum(one)

@@ -1,0 +1,362 @@
+"""The rules: what input i contributes to output j (n), and what belongs to no input (c).
+
+Every rule is its published formula. W, x and b come in either representation of
+`contributions.py` and in any arithmetic; y is the layer's output. The engine
+(`propagate.py`) normalises every row and distributes:
+
+    R_i = sum_k scale_k sum_j n_ji / stab(sum_i n_ji + c_j) R_j
+
+Conventions that are None mean "not given": a dialect may fill them, else the value named first holds.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple
+
+from lrp_ref.arrays import Array, LRPError, Number, absolute, neg, pos, where
+
+BACH = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"
+MONTAVON = "Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008"
+
+
+class Part(NamedTuple):
+    """One normalised sum: contributions n, bias c (shaped as y), a factor, and the outputs it serves."""
+
+    n: Any
+    c: Array
+    scale: Any = 1
+    where: Array | None = None
+    over: Array | None = None  # what a row is divided by, if not its own stabilised sum
+    work: Array | None = None  # a bound on the magnitudes that forming c may pass through, if not |c|
+
+
+@dataclass(frozen=True)
+class Zero:
+    """LRP-0: n = w_ji x_i, c = b_j. A denominator of exactly 0 drops its relevance. Bach et al. 2015, eq. 56."""
+
+    name: ClassVar[str] = "zero"
+    bias: ClassVar[tuple[str, ...]] = ("absorb", "ignore", "redistribute", "share")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(W * x, b)]
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """LRP-epsilon: n = w_ji x_i, c = b_j, D = d + epsilon sgn(d) with sgn(0) = +1. Bach et al. 2015, eq. 58.
+
+    `epsilon` > 0; a stabilizer given to `propagate` replaces it.
+    """
+
+    epsilon: Number = 1e-6
+    name: ClassVar[str] = "epsilon"
+    bias: ClassVar[tuple[str, ...]] = Zero.bias
+
+    def __post_init__(self) -> None:
+        if not self.epsilon > 0:
+            raise LRPError(f"Epsilon: expected epsilon > 0, got {self.epsilon}; use Zero() for none")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(W * x, b)]
+
+
+@dataclass(frozen=True)
+class AlphaBeta:
+    """LRP-alpha-beta: alpha times the shares of the positive contributions, minus beta times the negative ones.
+
+    n = (w x)+, c = b+ and n = (w x)-, c = b-, each over its own sum. Bach et al. 2015, eq. 60.
+
+    alpha - beta = 1, alpha >= 1, beta >= 0 (`parameterization="sum"`: alpha + beta = 1 and R = alpha R+ + beta R-).
+    `split`: "joint" by the sign of the contribution; "half" gives w+x+ and w-x- denominators of their own;
+    "weight" splits by the weight's sign alone. `empty_half`: "keep", or "rescale" to let one half hand on everything.
+    """
+
+    alpha: Number = 2
+    beta: Number = 1
+    split: str | None = None
+    empty_half: str | None = None
+    parameterization: str | None = None
+    name: ClassVar[str] = "alpha-beta"
+    bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both", "share")
+
+    def __post_init__(self) -> None:
+        if self.parameterization == "sum":
+            if not _close(self.alpha + self.beta, 1):
+                raise LRPError(f"AlphaBeta: expected alpha + beta = 1, got alpha={self.alpha}, beta={self.beta}")
+        elif not (self.alpha >= 1 and self.beta >= 0 and _close(self.alpha - self.beta, 1)):
+            raise LRPError(
+                f"AlphaBeta: expected alpha - beta = 1, alpha >= 1, beta >= 0; got alpha={self.alpha}, beta={self.beta}"
+            )
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        beta = self.beta if self.parameterization == "sum" else -self.beta
+        if self.split == "half":
+            return [
+                Part(pos(W) * pos(x), pos(b), self.alpha),
+                Part(neg(W) * neg(x), neg(b), self.alpha),
+                Part(pos(W) * neg(x), pos(b), beta),
+                Part(neg(W) * pos(x), neg(b), beta),
+            ]
+        if self.split == "weight":
+            return [Part(pos(W) * x, pos(b), self.alpha), Part(neg(W) * x, neg(b), beta)]
+        return [Part(pos(W * x), pos(b), self.alpha), Part(neg(W * x), neg(b), beta)]
+
+    def rescaled(self, parts: list[Part]) -> list[Part]:
+        """Where one half is empty, the other hands on everything (`empty_half="rescale"` of the joint split)."""
+        if self.empty_half != "rescale" or len(parts) != 2:
+            return parts
+        d = [part.n.rows() + part.c for part in parts]
+        one = 0 * (d[0] + d[1]) + 1
+        return [
+            part._replace(scale=where(other == 0, one, part.scale * one))
+            for part, other in zip(parts, reversed(d), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class ZPlus:
+    """z+ rule: n = (w_ji x_i)+, bias ignored; AlphaBeta(1, 0) where the bias is ignored there too.
+
+    Montavon et al. 2017 (deep Taylor), for inputs of any sign: (w x)+ = w+ x+ + w- x-.
+    """
+
+    name: ClassVar[str] = "z-plus"
+    bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb", "full_in_both", "share")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(pos(W * x), pos(b))]
+
+
+@dataclass(frozen=True)
+class ZPlusFast:
+    """n = w_ji+ x_i, bias ignored: equals ZPlus only where x >= 0. Montavon et al. 2017."""
+
+    name: ClassVar[str] = "z-plus-fast"
+    bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb", "full_in_both")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(pos(W) * x, pos(b))]
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """LRP-gamma: n = (w + gamma w+) x, c = b + gamma b+.
+
+    Montavon et al. 2019, doi:10.1007/978-3-030-28954-6_10. gamma >= 0.
+    `kind`: "original", or "squared" for w + gamma (w+)^2, a known error.
+    """
+
+    gamma: Number = 0.25
+    kind: str | None = None
+    name: ClassVar[str] = "gamma"
+    bias: ClassVar[tuple[str, ...]] = ("absorb", "raw", "ignore", "redistribute", "share")
+
+    def __post_init__(self) -> None:
+        _nonnegative("Gamma", self.gamma)
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        if self.kind == "squared":
+            return [Part((W + self.gamma * (pos(W) * pos(W))) * x, b + self.gamma * (pos(b) * pos(b)))]
+        return [Part((W + self.gamma * pos(W)) * x, b + self.gamma * pos(b))]
+
+
+@dataclass(frozen=True)
+class GeneralizedGamma:
+    """Generalised gamma, by the sign of the output z_j.
+
+    z_j > 0: n = z_ji + gamma z_ji+, c = b + gamma b+;  z_j < 0: n = z_ji + gamma z_ji-, c = b + gamma b-.
+
+    z_j = 0 drops its relevance. As in zennit's `Gamma` and RelevancePropagation.jl's `GeneralizedGammaRule`. gamma >= 0.
+    `branch`: "biased" (z_j with the bias, whatever the bias mode) or "unbiased"; `at_zero`: "drop", "positive", "negative".
+    """
+
+    gamma: Number = 0.25
+    branch: str | None = None
+    at_zero: str | None = None
+    name: ClassVar[str] = "generalized-gamma"
+    bias: ClassVar[tuple[str, ...]] = ("absorb", "raw", "ignore", "redistribute", "share")
+
+    def __post_init__(self) -> None:
+        _nonnegative("GeneralizedGamma", self.gamma)
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        z, g = W * x, self.gamma
+        sign = z.rows() if self.branch == "unbiased" else y
+        above = sign >= 0 if self.at_zero == "positive" else sign > 0
+        below = sign <= 0 if self.at_zero == "negative" else sign < 0
+        return [
+            Part(z + g * pos(z), b + g * pos(b), where=above),
+            Part(z + g * neg(z), b + g * neg(b), where=below),
+        ]
+
+
+@dataclass(frozen=True)
+class WSquare:
+    """w^2 rule: n = w_ji^2, bias ignored (`bias="square"`: c = b^2). Montavon et al. 2017.
+
+    `padding` on convolutions: "absent", or "counted": taps on padding count in the denominator and lose their share.
+    """
+
+    padding: str | None = None
+    name: ClassVar[str] = "w-square"
+    bias: ClassVar[tuple[str, ...]] = ("ignore", "square")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part((W * W).contributions(), b * b)]
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Flat rule: n = 1 on every connection (a zero weight is one, padding is not), no bias.
+
+    Lapuschkin et al. 2019, doi:10.1038/s41467-019-08987-4. `padding` as in `WSquare`.
+    """
+
+    padding: str | None = None
+    name: ClassVar[str] = "flat"
+    bias: ClassVar[tuple[str, ...]] = ("ignore",)
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(W.connections().contributions(), 0 * b)]
+
+
+@dataclass(frozen=True)
+class ZBox:
+    """z^B rule (bounded): n = w x - w+ low - w- high, c = b - b+ - b- = 0. Montavon et al. 2017.
+
+    `low` <= x <= `high`: numbers, one per channel, arrays of x's shape, or "min" and "max" of each sample.
+    `padding` as in `WSquare`.
+    """
+
+    low: Any = -1
+    high: Any = 1
+    padding: str | None = None
+    name: ClassVar[str] = "z-box"
+    bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(W * x - pos(W) * self.low - neg(W) * self.high, 0 * b, work=2 * absolute(b))]
+
+
+@dataclass(frozen=True)
+class AlphaBetaX:
+    """Four quadrants, each with its own denominator: R = alpha0 pp + alpha1 nn - (beta0 pn + beta1 np).
+
+    n = w+ x+, w- x-, w- x+, w+ x- in this order; c = b+ or b- by the weight's sign.
+    As iNNvestigate's `AlphaBetaXRule`. `alpha1_from`: "alpha1", or "beta1" for that library's known error.
+    """
+
+    alpha0: Number = 1
+    alpha1: Number = 0
+    beta0: Number = 0
+    beta1: Number = 0
+    alpha1_from: str | None = None
+    name: ClassVar[str] = "alpha-beta-x"
+    bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [
+            Part(pos(W) * pos(x), pos(b), self.alpha0),
+            Part(neg(W) * neg(x), neg(b), self.beta1 if self.alpha1_from == "beta1" else self.alpha1),
+            Part(neg(W) * pos(x), neg(b), -self.beta0),
+            Part(pos(W) * neg(x), pos(b), -self.beta1),
+        ]
+
+
+@dataclass(frozen=True)
+class AbsZ:
+    """Shares by magnitude: n = |w_ji x_i|, bias ignored (`bias="absorb"`: c = |b_j|)."""
+
+    name: ClassVar[str] = "abs-z"
+    bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(absolute(W * x), absolute(b))]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """n = w_ji x_i over their sum, no bias: LRP-0 for layers without parameters, such as sums and averages."""
+
+    name: ClassVar[str] = "norm"
+    bias: ClassVar[tuple[str, ...]] = ("ignore",)
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(W * x, 0 * b)]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Relevance goes where the value came from: n = 1 on the connection. Only for layers that move values."""
+
+    name: ClassVar[str] = "pass"
+    bias: ClassVar[tuple[str, ...]] = ("ignore",)
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(W.connections().contributions(), 0 * b)]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Fixed shares: input k of a sum receives p_k / sum(p) of the relevance; `shares` has one number per input."""
+
+    shares: tuple[Number, ...] = ()
+    name: ClassVar[str] = "shares"
+    bias: ClassVar[tuple[str, ...]] = ("ignore",)
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return [Part(W.connections() * self.shares, 0 * b)]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The plain vector-Jacobian product, R_i = sum_j w_ji R_j: what hook libraries do where no rule applies."""
+
+    name: ClassVar[str] = "gradient"
+    bias: ClassVar[tuple[str, ...]] = ("ignore",)
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        one = 0 * (b + y) + 1
+        return [Part(W.contributions(), 0 * b, over=one)]
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        Zero, Epsilon, AlphaBeta, ZPlus, ZPlusFast, Gamma, GeneralizedGamma, WSquare, Flat, ZBox,
+        AlphaBetaX, AbsZ, Norm, Pass, Shares, Gradient,
+    )
+}  # fmt: skip
+
+# Every convention a rule can carry, the reference's value first; the fork of the literature it settles.
+CONVENTIONS: dict[str, tuple[tuple[str, ...], str]] = {
+    "split": (("joint", "half", "weight"), "what shares a denominator in alpha-beta"),
+    "empty_half": (("keep", "rescale"), "alpha-beta where one half is empty"),
+    "parameterization": (("difference", "sum"), "alpha - beta = 1, or alpha + beta = 1"),
+    "kind": (("original", "squared"), "the weights of LRP-gamma"),
+    "branch": (("biased", "unbiased"), "whose sign chooses the branch of generalised gamma"),
+    "at_zero": (("drop", "positive", "negative"), "generalised gamma where z_j = 0"),
+    "padding": (("absent", "counted"), "taps on padding in flat, w-square and z-box"),
+    "alpha1_from": (("alpha1", "beta1"), "the factor of w- x- in alpha-beta-x"),
+}
+
+
+def conventions(rule: Any) -> dict[str, str]:
+    """Every convention of `rule`, with the reference's value where none is given."""
+    return {f.name: getattr(rule, f.name) or CONVENTIONS[f.name][0][0] for f in fields(rule) if f.name in CONVENTIONS}
+
+
+def check_conventions(rule: Any) -> None:
+    """Refuse a convention value that does not exist."""
+    for name, value in conventions(rule).items():
+        if value not in CONVENTIONS[name][0]:
+            known = ", ".join(CONVENTIONS[name][0])
+            raise LRPError(f"{type(rule).__name__}: {name} is one of {known}; got {value!r}")
+
+
+def _close(a: Number, b: Number) -> bool:
+    return abs(a - b) <= 1e-12 if isinstance(a, float) else a == b
+
+
+def _nonnegative(rule: str, gamma: Number) -> None:
+    if not gamma >= 0:
+        raise LRPError(f"{rule}: expected gamma >= 0, got {gamma}")
