@@ -1,0 +1,144 @@
+"""Zennit: its rules as hooks on single modules, the relevance as the gradient they return.
+
+Each rule is registered with zennit's own defaults except for the stabilizer, and `zero_params="bias"` is used
+where a case leaves the bias out of zero, epsilon, alpha-beta or the generalised gamma rule. The other rules
+run as they come, because what they do with a bias is the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from conformance.adapter import Unsupported
+
+try:
+    _VERSION = metadata.version("zennit")
+except metadata.PackageNotFoundError:
+    _VERSION = "not installed"
+
+_FEATURES = {
+    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add flatten pad upsample "
+    "activation",
+    "spatial": "1 2 3",
+    "conv": "groups dilation stride padding",
+    "rule": "zero epsilon alpha-beta z-plus generalized-gamma w-square flat z-box norm pass",
+    "stabilizer": "none signed_add clip rms_scaled",
+    "bias": "absorb split ignore square",
+    "bounds": "scalar channel array",
+}
+
+INFO: dict[str, Any] = {
+    "name": "zennit",
+    "version": _VERSION,
+    "features": [f"{kind}.{name}" for kind, names in _FEATURES.items() for name in names.split()],
+    "dtypes": ["float64", "float32", "float16"],
+    "devices": ["cpu"],
+    "relevance_init": "arbitrary",
+}
+
+_WITH_KERNEL = {"dense", "conv", "conv-transpose"}
+_MOVES_VALUES = {"max-pool", "flatten", "pad", "upsample"}
+_STABILIZERS: dict[str, dict[str, bool]] = {
+    "signed_add": {},
+    "clip": {"clip": True},
+    "rms_scaled": {"norm_scale": True},
+}
+
+
+def run(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the output of the case's layers and zennit's relevance for each of their inputs."""
+    lib = _libraries()
+    dtype, device = getattr(lib.torch, case["dtype"]), case.get("device", "cpu")
+    several = isinstance(case["x"], (list, tuple))
+    x = [lib.tensor(array, dtype, device).requires_grad_() for array in (case["x"] if several else [case["x"]])]
+    graph, y = lib.build(case["nodes"], x, add=lambda count: lib.Stacked(lib.Sum(dim=-1)))
+    handles: list[Any] = []
+    for node, step in zip(case["nodes"], graph.steps, strict=True):
+        hook = _hook(lib, node, case["rules"][node["name"]], x[0])
+        if hook is not None:
+            handles.append(hook.register(getattr(step, "inner", step)))
+    relevance = lib.torch.autograd.grad(graph(*x), x, lib.tensor(case["relevance"], dtype, device))
+    for handle in handles:  # else the module and its hooks keep each other alive
+        handle.remove()
+    parts = [part.detach().cpu().numpy() for part in relevance]
+    return {"y": y.cpu().numpy(), "relevance": parts if several else parts[0]}
+
+
+def _hook(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any], x: Any) -> Any:
+    """Return the hook a user of zennit would register for this rule, or None where zennit has none."""
+    name, op, rules = rule["rule"], node["op"], lib.rules
+    if name == "pass":
+        if op in {"activation", "batch-norm"}:
+            return rules.Pass()
+        if op in _MOVES_VALUES:
+            return None
+        raise Unsupported(f"zennit's Pass needs a layer that keeps the shape of its input, unlike {op}")
+    stabilizer = _stabilizer(lib, rule.get("stabilizer") or {"kind": "none"})
+    if op == "activation" or (op not in _WITH_KERNEL and name not in {"zero", "epsilon", "norm", "flat"}):
+        raise Unsupported(f"zennit has no rule {name} for {op}")
+    if name == "norm" or (name in {"zero", "epsilon"} and op not in _WITH_KERNEL | {"batch-norm"}):
+        return rules.Norm(stabilizer=stabilizer)
+    if name == "flat" and op in _MOVES_VALUES | {"batch-norm"}:
+        raise Unsupported(f"zennit's Flat replaces the input of {op} by ones, which changes the layer")
+    zero_params = "bias" if rule.get("bias") == "ignore" else None
+    if rule.get("bias") == "square" and name != "w-square":
+        raise Unsupported(f"zennit cannot square the bias in the rule {name}")
+    if name in {"zero", "epsilon"}:
+        return rules.Epsilon(epsilon=stabilizer, zero_params=zero_params)
+    if name == "alpha-beta":
+        try:
+            return rules.AlphaBeta(rule["alpha"], rule["beta"], stabilizer=stabilizer, zero_params=zero_params)
+        except ValueError as error:
+            raise Unsupported(f"zennit: {error}") from None
+    if name == "generalized-gamma":
+        return rules.Gamma(rule["gamma"], stabilizer=stabilizer, zero_params=zero_params)
+    if name == "z-box":
+        return rules.ZBox(_bound(lib, rule["low"], x), _bound(lib, rule["high"], x), stabilizer=stabilizer)
+    plain = {"z-plus": rules.ZPlus, "w-square": rules.WSquare, "flat": rules.Flat}.get(name)
+    if plain is None:
+        raise Unsupported(f"zennit has no rule {name}")
+    return plain(stabilizer=stabilizer)
+
+
+def _stabilizer(lib: SimpleNamespace, stabilizer: Mapping[str, Any]) -> Any:
+    kind = stabilizer["kind"]
+    if kind == "none":
+        return lib.Stabilizer(epsilon=0.0)
+    if kind not in _STABILIZERS:
+        raise Unsupported(f"zennit has no stabilizer {kind}")
+    if stabilizer.get("sign_at_zero", 1) != 1:
+        raise Unsupported("zennit's stabilizers take the sign of zero as +1")
+    return lib.Stabilizer(epsilon=stabilizer["epsilon"], **_STABILIZERS[kind])
+
+
+def _bound(lib: SimpleNamespace, bound: Any, x: Any) -> Any:
+    if np.ndim(bound) == 0:
+        return float(bound)  # which zennit rounds to float32, whatever the dtype of x
+    bound = lib.tensor(bound, x.dtype, x.device)
+    return bound.reshape((1, -1) + (1,) * (x.ndim - 2)) if bound.ndim == 1 else bound
+
+
+def _libraries() -> SimpleNamespace:
+    global _loaded
+    if _loaded is None:
+        try:
+            import torch
+            from zennit import rules
+            from zennit.core import Stabilizer
+            from zennit.layer import Sum
+        except ModuleNotFoundError as missing:
+            raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch torchvision zennit") from None
+        from conformance.builders.torch import Stacked, build, tensor
+
+        _loaded = SimpleNamespace(
+            torch=torch, rules=rules, Stabilizer=Stabilizer, Sum=Sum, Stacked=Stacked, build=build, tensor=tensor
+        )
+    return _loaded
+
+
+_loaded: SimpleNamespace | None = None

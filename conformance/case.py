@@ -1,0 +1,173 @@
+"""A golden case, and the question it puts to the reference and to a candidate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from conformance import model
+from conformance.numbers import exact_array, float_array, floats, integer_array, parse
+from lrp_ref.bounds import Gauges, gauges
+from lrp_ref.propagate import normalized, settle, shares_to_result
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: one layer, one rule, data. Deviations are changes to a question."""
+
+    node: dict[str, Any]
+    rule: dict[str, Any]
+    inputs: dict[str, Any]
+    rule_object: Any = None  # a rule that no golden can spell, for known mistakes
+    after: Callable[[tuple[Array, ...]], tuple[Array, ...]] | None = None  # what a known mistake does to the answer
+
+    def replace(self, **changes: Any) -> "Question":
+        return replace(self, **changes)
+
+    def with_rule(self, **changes: Any) -> "Question":
+        return replace(self, rule={**self.rule, **changes})
+
+    def with_attrs(self, **changes: Any) -> "Question":
+        return replace(self, node={**self.node, "attrs": {**self.node["attrs"], **changes}})
+
+    def arrays(self, read: Callable[[dict[str, Any]], Array]) -> tuple[Any, Any, Array]:
+        """(layer, x, relevance), every tensor read by `read`."""
+        params = {name: read(data) for name, data in self.node["params"].items()}
+        xs = [integer_array(self.inputs[n]) if model.index_input(self.node) else read(self.inputs[n]) for n in self.node["inputs"]]
+        x = tuple(xs) if len(xs) > 1 else xs[0]
+        return model.layer(self.node, params), x, read(self.inputs["relevance"])
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the reference says: relevance per input, the output, the ledger, and the gauges of the bound."""
+
+    relevance: tuple[Array, ...]
+    y: Array
+    ledger: Any
+    gauges: Gauges
+
+
+def answer(question: Question, read: Callable[[dict[str, Any]], Array] = exact_array) -> Answer:
+    """The reference's answer, in the arithmetic that `read` gives: rationals by default."""
+    layer, x, relevance = question.arrays(read)
+    rule, stabilizer, bias = model.rule(question.rule, read)
+    problem = settle(layer, x, relevance, question.rule_object or rule, stabilizer, bias)
+    shares = list(normalized(problem))
+    received, ledger = shares_to_result(problem, shares)
+    if question.after is not None:
+        received = question.after(received)
+    return Answer(received, problem.affine.y, ledger, gauges(problem, shares))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a golden file."""
+
+    data: dict[str, Any]
+    group: str
+    notes: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def id(self) -> str:
+        return str(self.data["id"])
+
+    @property
+    def uid(self) -> str:
+        return str(self.data["uid"])
+
+    @property
+    def node(self) -> dict[str, Any]:
+        return dict(self.data["model"]["nodes"][0])
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        return dict(self.data["rules"][self.node["name"]])
+
+    @property
+    def features(self) -> frozenset[str]:
+        return frozenset(self.data["features"])
+
+    @property
+    def feature(self) -> str:
+        """The row of the report this case belongs to: its rule on its layer."""
+        return f"{self.rule['rule']} on {self.node['op']}"
+
+    @property
+    def question(self) -> Question:
+        return Question(self.node, self.rule, self.data["inputs"])
+
+    @property
+    def is_pattern(self) -> bool:
+        return bool(self.rule["rule"] == "pattern")
+
+    @property
+    def answers(self) -> list[str]:
+        """The names of the relevances (or the pattern) that a candidate returns."""
+        return list(self.data["expected"]["relevance"])
+
+    @cached_property
+    def expected(self) -> dict[str, np.ndarray]:
+        """Per input name, the expected relevance as exact numbers."""
+        return {name: exact_array(t) for name, t in self.data["expected"]["relevance"].items()}
+
+    @cached_property
+    def expected_floats(self) -> dict[str, np.ndarray]:
+        return {name: floats(array) for name, array in self.expected.items()}
+
+    @cached_property
+    def expected_y(self) -> np.ndarray:
+        return exact_array(self.data["expected"]["y"])
+
+    @cached_property
+    def radius(self) -> float:
+        """How far `expected` may be from the truth; 0 for exact answers."""
+        return float(parse(self.data.get("radius", "0")))
+
+    @cached_property
+    def gauge(self) -> dict[str, Any]:
+        """G, H, S per input name and Y as float64 arrays; fan_in, fan_out, kappa."""
+        stored = self.data["gauges"]
+        out: dict[str, Any] = {
+            k: {name: floats(exact_array(t)) for name, t in stored[k].items()} for k in ("G", "H", "S")
+        }
+        return {
+            **out,
+            "Y": floats(exact_array(stored["Y"])),
+            "fan_in": int(stored["fan_in"]),
+            "fan_out": int(stored["fan_out"]),
+            "kappa": float(parse(stored["kappa"])),
+        }
+
+    def adapter_case(self, dtype: str, device: str = "cpu") -> dict[str, Any]:
+        """What an adapter is handed: plain data and arrays, no id, no flag, no expected value."""
+        inputs = self.data["inputs"]
+        xs = [
+            integer_array(inputs[name]) if model.index_input(self.node) else float_array(inputs[name], dtype)
+            for name in self.node["inputs"]
+        ]
+        node = self.node
+        return {
+            "nodes": [
+                {
+                    **{k: node[k] for k in ("name", "op", "inputs", "attrs")},
+                    "attrs": _plain_attrs(node["attrs"]),
+                    "params": {name: float_array(t, dtype) for name, t in node["params"].items()},
+                }
+            ],
+            "rules": {node["name"]: model.as_floats(self.rule, dtype)},
+            "x": xs if len(xs) > 1 else xs[0],
+            **({"relevance": float_array(inputs["relevance"], dtype)} if "relevance" in inputs else {}),
+            "dtype": dtype,
+            "device": device,
+        }
+
+
+def _plain_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
+    """Attributes with their numbers as Python floats."""
+    numeric = ("epsilon", "value", "slope")
+    return {name: float(parse(given)) if name in numeric else given for name, given in attrs.items()}

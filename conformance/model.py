@@ -1,0 +1,164 @@
+"""From the nodes and rules of a case to layers and rules of the reference."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+import lrp_ref as lrp
+from conformance.numbers import exact_array, parse
+from lrp_ref.rules import CONVENTIONS
+
+Params = dict[str, Any]
+Array = Any
+
+
+def _geometry(attrs: Params) -> Params:
+    return {name: _pairs(attrs[name]) if name == "padding" else tuple(attrs[name]) for name in attrs if name in _GEOMETRIC}
+
+
+_GEOMETRIC = ("kernel", "stride", "padding", "dilation", "output_padding")
+
+
+def _pairs(value: Any) -> tuple[tuple[int, int], ...]:
+    return tuple((int(b), int(e)) for b, e in value)
+
+
+LAYERS: dict[str, Callable[[Params, Params], Any]] = {
+    "dense": lambda p, a: lrp.Dense(p["weight"], p.get("bias")),
+    "conv": lambda p, a: lrp.Conv(p["weight"], p.get("bias"), groups=a.get("groups", 1), **_geometry(a)),
+    "conv-transpose": lambda p, a: lrp.ConvTranspose(p["weight"], p.get("bias"), groups=a.get("groups", 1), **_geometry(a)),
+    "avg-pool": lambda p, a: lrp.AvgPool(count_include_pad=a.get("count_include_pad", True), **_geometry(a)),
+    "sum-pool": lambda p, a: lrp.SumPool(**_geometry(a)),
+    "global-avg-pool": lambda p, a: lrp.GlobalAvgPool(),
+    "max-pool": lambda p, a: lrp.MaxPool(ties=a["ties"], linearization=a["linearization"], **_geometry(a)),
+    "batch-norm": lambda p, a: lrp.BatchNorm(
+        p["gamma"], p["beta"], p["mean"], p["variance"], parse(a["epsilon"]), a["linearization"]
+    ),
+    "add": lambda p, a: lrp.Add(),
+    "concat": lambda p, a: lrp.Concat(a["axis"]),
+    "flatten": lambda p, a: lrp.Flatten(),
+    "reshape": lambda p, a: lrp.Reshape(tuple(a["shape"])),
+    "permute": lambda p, a: lrp.Permute(tuple(a["axes"])),
+    "pad": lambda p, a: lrp.Pad(_pairs(a["padding"]), parse(a["value"])),
+    "crop": lambda p, a: lrp.Crop(_pairs(a["crop"])),
+    "upsample": lambda p, a: lrp.Upsample(tuple(a["scale"])),
+    "embedding": lambda p, a: lrp.Embedding(p["weight"], a["reduce"]),
+    "activation": lambda p, a: lrp.Activation(a["function"], a["linearization"], parse(a.get("slope", "0"))),
+}
+SPATIAL = ("conv", "conv-transpose", "avg-pool", "sum-pool", "global-avg-pool", "max-pool", "batch-norm", "pad", "crop", "upsample")
+
+
+def layer(node: Params, params: dict[str, Array]) -> Any:
+    """The node's layer, with `params` already in some arithmetic."""
+    if node["op"] not in LAYERS:
+        raise ValueError(f"op is one of {', '.join(LAYERS)}; got {node['op']!r}")
+    return LAYERS[node["op"]](params, node["attrs"])
+
+
+def rule(spec: Params, like: Callable[[Params], Array] = exact_array) -> tuple[Any, lrp.Stabilizer, str]:
+    """The rule, stabiliser and bias mode that a case's rule entry spells out; `like` reads tensors."""
+    if spec["rule"] not in lrp.RULES:
+        raise ValueError(f"rule is one of {', '.join(lrp.RULES)}; got {spec['rule']!r}")
+    kind = lrp.RULES[spec["rule"]]
+    values = {f.name: value(spec[f.name], like) for f in fields(kind) if f.name in spec}
+    stabilizer = spec["stabilizer"]
+    return (
+        kind(**values),
+        lrp.Stabilizer(stabilizer["kind"], parse(stabilizer["epsilon"]), int(stabilizer["sign_at_zero"])),
+        spec["bias"],
+    )
+
+
+def value(given: Any, like: Callable[[Params], Array] = exact_array) -> Any:
+    """One parameter of a rule: a number, a convention's name, one number per channel, or a tensor."""
+    if isinstance(given, dict):
+        return like(given)
+    if isinstance(given, list):
+        return tuple(parse(v) for v in given)
+    return given if given in _WORDS else parse(given)
+
+
+_WORDS = {word for values, _ in CONVENTIONS.values() for word in values} | {"min", "max"}
+
+
+def features(nodes: list[Params], rules: dict[str, Params], inputs: dict[str, Params]) -> list[str]:
+    """What an implementation must support to be asked: ops, rules, stabilisers, bias modes, unusual conventions."""
+    found: set[str] = set()
+    for node in nodes:
+        op, attrs, spec = node["op"], node["attrs"], rules[node["name"]]
+        found |= {f"op.{op}", f"rule.{spec['rule']}"}
+        if spec["rule"] == "pattern":
+            continue
+        found |= {f"stabilizer.{spec['stabilizer']['kind']}", f"bias.{spec['bias']}"}
+        if op in SPATIAL:
+            found.add(f"spatial.{len(inputs[node['inputs'][0]]['shape']) - 2}")
+        found |= _geometry_features(op, attrs)
+        if spec["stabilizer"]["sign_at_zero"] != "1":
+            found.add(f"sign_at_zero.{spec['stabilizer']['sign_at_zero']}")
+        found |= {f"{name}.{spec[name]}" for name, (known, _) in CONVENTIONS.items() if spec.get(name, known[0]) != known[0]}
+        found |= {f"{name}.{attrs[name]}" for name, usual in _USUAL.items() if attrs.get(name, usual) != usual}
+        if spec["rule"] == "z-box":
+            found.add(f"bounds.{_bounds_kind(spec)}")
+        if op == "activation":
+            found.add(f"activation.{attrs['function']}")
+    return sorted(found)
+
+
+_USUAL = {"ties": "first", "reduce": "sum"}
+
+
+def _geometry_features(op: str, attrs: Params) -> set[str]:
+    kind = "conv" if op.startswith("conv") else "pool"
+    found = {f"{kind}.{name}" for name in ("stride", "dilation") if kind == "conv" and set(attrs.get(name, [1])) != {1}}
+    if kind == "pool" and set(attrs.get("dilation", [1])) != {1}:
+        found.add("pool.dilation")
+    if attrs.get("groups", 1) != 1:
+        found.add("conv.groups")
+    if any(attrs.get("output_padding", [0])):
+        found.add("conv.output-padding")
+    if op in ("pad", "crop"):
+        return found
+    if any(map(any, attrs.get("padding", []))):
+        uneven = any(b != e for b, e in attrs["padding"])
+        found.add(f"{kind}.asymmetric-padding" if uneven else f"{kind}.padding")
+    if not attrs.get("count_include_pad", True):
+        found.add("pool.exclude-padding")
+    usual = {"max-pool": "winner", "batch-norm": "affine", "activation": "identity"}.get(op)
+    if attrs.get("linearization", usual) != usual:
+        found.add(f"linearization.{attrs['linearization']}")
+    return found
+
+
+def _bounds_kind(spec: Params) -> str:
+    low = spec["low"]
+    if isinstance(low, dict):
+        return "array"
+    return "channel" if isinstance(low, list) else "data" if low in ("min", "max") else "scalar"
+
+
+def index_input(node: Params) -> bool:
+    """True where x holds indices rather than numbers."""
+    return bool(node["op"] == "embedding")
+
+
+def as_floats(spec: Params, dtype: str) -> Params:
+    """A rule entry as an adapter sees it: Python floats, arrays at `dtype`, words."""
+    out: Params = {}
+    for name, given in spec.items():
+        if name == "stabilizer":
+            out[name] = {
+                "kind": given["kind"],
+                "epsilon": float(parse(given["epsilon"])),
+                "sign_at_zero": int(given["sign_at_zero"]),
+            }
+        elif name in ("rule", "bias", "mask") or isinstance(given, int):
+            out[name] = given
+        else:
+            converted = value(given)
+            if isinstance(converted, np.ndarray | tuple):
+                out[name] = np.asarray([float(v.p) / float(v.q) if hasattr(v, "p") else float(v) for v in np.ravel(np.asarray(converted, dtype=object))]).reshape(np.shape(converted)).astype(dtype)
+            else:
+                out[name] = converted if isinstance(converted, str) else float(converted)
+    return out
