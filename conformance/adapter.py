@@ -1,7 +1,120 @@
-"""What an adapter and the suite agree on."""
+"""What an adapter and the suite agree on: one dict and one function, found by name, path or module."""
 
 from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+GROUP = "lrp_conform.candidates"
+DEFAULT = "seeds"
 
 
 class Unsupported(Exception):
     """Raised by an adapter for a case its library cannot express; the message says why."""
+
+
+class AdapterError(ValueError):
+    """A candidate that cannot be loaded: one line with the reason and the way out."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One system under judgement: what it declares, how it runs, and what is known of it."""
+
+    name: str
+    version: str
+    features: frozenset[str]
+    dtypes: tuple[str, ...]
+    devices: tuple[str, ...]
+    one_hot: bool
+    run: Callable[[dict[str, Any]], Mapping[str, Any]]
+    waivers: tuple[Waiver, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A known deviation: case id glob, dtype glob, reason, link. It never improves a score."""
+
+    case: str
+    reason: str
+    link: str | None = None
+    dtype: str = "*"
+
+
+def names() -> list[str]:
+    """The candidates that are installed under a name."""
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def load(name: str = DEFAULT) -> list[Candidate]:
+    """The candidate called `name` (entry point), at a path ending in .py, or in an importable module.
+
+    A module holds INFO and run, or SYSTEMS = {key: (INFO, run)} for several systems, and optionally WAIVERS.
+    """
+    module = _module(name)
+    systems = getattr(module, "SYSTEMS", None)
+    if systems is None:
+        if not hasattr(module, "INFO") or not hasattr(module, "run"):
+            raise AdapterError(f"{name}: expected a module with INFO and run (or SYSTEMS), see docs/adapter.md")
+        systems = {None: (module.INFO, module.run)}
+    waivers = list(getattr(module, "WAIVERS", ()))
+    return [_candidate(name, key, info, run, waivers) for key, (info, run) in systems.items()]
+
+
+def _module(name: str) -> ModuleType:
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    try:
+        if name in found:
+            return importlib.import_module(found[name].value)
+        if name.endswith(".py"):
+            path = Path(name)
+            if not path.is_file():
+                raise AdapterError(f"{name}: no such file")
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            if spec is None or spec.loader is None:
+                raise AdapterError(f"{name}: not a Python file")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        known = ", ".join(sorted(found))
+        raise AdapterError(f"{name}: no candidate of that name ({known}), and {error}; give a path or a module") from None
+    except AdapterError:
+        raise
+    except Exception as error:
+        raise AdapterError(f"{name}: importing it raised {type(error).__name__}: {error}") from None
+
+
+def _candidate(source: str, key: str | None, info: Any, run: Any, waivers: list[Any]) -> Candidate:
+    missing = [k for k in ("name", "version", "features", "dtypes") if not isinstance(info, Mapping) or k not in info]
+    if missing:
+        raise AdapterError(f"{source}: INFO lacks {', '.join(missing)}")
+    if not callable(run):
+        raise AdapterError(f"{source}: run is not a function")
+    return Candidate(
+        name=str(info["name"]),
+        version=str(info["version"]),
+        features=frozenset(info["features"]),
+        dtypes=tuple(info["dtypes"]),
+        devices=tuple(info.get("devices", ("cpu",))),
+        one_hot=info.get("relevance_init", "arbitrary") == "one-hot",
+        run=run,
+        waivers=tuple(
+            Waiver(w["case"], w["reason"], w.get("link"), w.get("dtype", "*"))
+            for w in waivers
+            if w.get("system") in (None, key) and _given(source, w)
+        ),
+    )
+
+
+def _given(source: str, waiver: Mapping[str, Any]) -> bool:
+    if not waiver.get("case") or not waiver.get("reason"):
+        raise AdapterError(f"{source}: a waiver needs a case and a reason, got {dict(waiver)}")
+    return True

@@ -8,11 +8,34 @@ from typing import Any
 import numpy as np
 
 from conformance import model
-from conformance.numbers import exact_array, float_array, floats, integer_array, parse
+from conformance.numbers import ball_array, exact_array, float_array, floats, integer_array, parse
 from lrp_ref.bounds import Gauges, gauges
 from lrp_ref.propagate import normalized, settle, shares_to_result
+from lrp_ref.rules import Part
 
 Array = Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a rewritten rule may use: weights, inputs, the rule, and a part's stabilised denominator."""
+
+    W: Any
+    x: Any
+    rule: Any
+    over: Callable[[Part], Array]
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A rule whose parts are rewritten before they are normalised: how a known mistake reads as a formula."""
+
+    rule: Any
+    rewrite: Callable[[list[Part], Setting], list[Part]]
+    over: Callable[[Part], Array]
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
+        return self.rewrite(self.rule.parts(W, x, b, y), Setting(W, x, self.rule, self.over))
 
 
 @dataclass(frozen=True)
@@ -22,8 +45,9 @@ class Question:
     node: dict[str, Any]
     rule: dict[str, Any]
     inputs: dict[str, Any]
-    rule_object: Any = None  # a rule that no golden can spell, for known mistakes
+    rewrite: Callable[[list[Part], Setting], list[Part]] | None = None  # a known mistake in the formula
     after: Callable[[tuple[Array, ...]], tuple[Array, ...]] | None = None  # what a known mistake does to the answer
+    ball: bool = False  # a root enters: ball arithmetic instead of rationals
 
     def replace(self, **changes: Any) -> "Question":
         return replace(self, **changes)
@@ -52,11 +76,19 @@ class Answer:
     gauges: Gauges
 
 
-def answer(question: Question, read: Callable[[dict[str, Any]], Array] = exact_array) -> Answer:
-    """The reference's answer, in the arithmetic that `read` gives: rationals by default."""
+def answer(question: Question, read: Callable[[dict[str, Any]], Array] | None = None) -> Answer:
+    """The reference's answer, in the arithmetic that `read` gives: rationals by default, balls where a root enters."""
+    if read is None:
+        read = ball_array if question.ball else exact_array
     layer, x, relevance = question.arrays(read)
     rule, stabilizer, bias = model.rule(question.rule, read)
-    problem = settle(layer, x, relevance, question.rule_object or rule, stabilizer, bias)
+    problem = settle(layer, x, relevance, rule, stabilizer, bias)
+    if question.rewrite is not None:
+
+        def over(part: Part) -> Array:
+            return problem.stabilizer(part.n.rows() + part.c + 0 * problem.arrived, problem.epsilon)
+
+        problem = replace(problem, rule=Rewritten(problem.rule, question.rewrite, over))
     shares = list(normalized(problem))
     received, ledger = shares_to_result(problem, shares)
     if question.after is not None:
@@ -95,11 +127,11 @@ class Case:
     @property
     def feature(self) -> str:
         """The row of the report this case belongs to: its rule on its layer."""
-        return f"{self.rule['rule']} on {self.node['op']}"
+        return f"{model.rule_name(self.rule)} on {self.node['op']}"
 
     @property
     def question(self) -> Question:
-        return Question(self.node, self.rule, self.data["inputs"])
+        return Question(self.node, self.rule, self.data["inputs"], ball=self.radius > 0)
 
     @property
     def is_pattern(self) -> bool:

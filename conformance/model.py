@@ -88,22 +88,30 @@ def features(nodes: list[Params], rules: dict[str, Params], inputs: dict[str, Pa
     found: set[str] = set()
     for node in nodes:
         op, attrs, spec = node["op"], node["attrs"], rules[node["name"]]
-        found |= {f"op.{op}", f"rule.{spec['rule']}"}
+        found |= {f"op.{op}", f"rule.{rule_name(spec)}"}
         if spec["rule"] == "pattern":
             continue
         found |= {f"stabilizer.{spec['stabilizer']['kind']}", f"bias.{spec['bias']}"}
-        if op in SPATIAL:
-            found.add(f"spatial.{len(inputs[node['inputs'][0]]['shape']) - 2}")
+        axes = len(inputs[node["inputs"][0]]["shape"]) - 2
+        if op in SPATIAL and axes:
+            found.add(f"spatial.{axes}")
         found |= _geometry_features(op, attrs)
         if spec["stabilizer"]["sign_at_zero"] != "1":
             found.add(f"sign_at_zero.{spec['stabilizer']['sign_at_zero']}")
         found |= {f"{name}.{spec[name]}" for name, (known, _) in CONVENTIONS.items() if spec.get(name, known[0]) != known[0]}
         found |= {f"{name}.{attrs[name]}" for name, usual in _USUAL.items() if attrs.get(name, usual) != usual}
+        if spec["rule"] == "alpha-beta-x" and sum(spec[k] != "0" for k in ("alpha0", "alpha1", "beta0", "beta1")) > 1:
+            found.add("quadrants.several")
         if spec["rule"] == "z-box":
             found.add(f"bounds.{_bounds_kind(spec)}")
         if op == "activation":
             found.add(f"activation.{attrs['function']}")
     return sorted(found)
+
+
+def rule_name(spec: Params) -> str:
+    """The rule's name, with alpha1-beta0 on its own: libraries offer it without the rest of the family."""
+    return "alpha1-beta0" if spec["rule"] == "alpha-beta" and (spec["alpha"], spec["beta"]) == ("1", "0") else str(spec["rule"])
 
 
 _USUAL = {"ties": "first", "reduce": "sum"}

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import fmpq
+from flint import arb, ctx, fmpq
 
 INLINE = 256  # tensors of more elements go to a safetensors file
 
@@ -49,6 +49,12 @@ def exact_array(data: dict[str, Any], kind: Callable[[int, int], Any] = fmpq) ->
     return out.reshape(data["shape"])
 
 
+def ball_array(data: dict[str, Any]) -> np.ndarray:
+    """A JSON tensor as an object array of balls of 256 bits, for cases in which a root enters."""
+    ctx.prec = 256
+    return exact_array(data, lambda p, q: arb(p) / arb(q))
+
+
 def float_array(data: dict[str, Any], dtype: str) -> np.ndarray:
     """A JSON tensor at `dtype`, every element rounded once; "-0.0" keeps its sign."""
     values = [-0.0 if text == "-0.0" else float(parse(text)) for text in data["data"]]
@@ -60,7 +66,12 @@ def integer_array(data: dict[str, Any]) -> np.ndarray:
     return np.asarray([int(text) for text in data["data"]], dtype=np.int64).reshape(data["shape"])
 
 
+def nearest(value: Any) -> float:
+    """The double nearest to an exact number, or to the midpoint of a ball."""
+    return float(value.mid()) if isinstance(value, arb) else float(rational(value))
+
+
 def floats(array: Iterable[Any]) -> np.ndarray:
-    """An exact array as float64, every element rounded once."""
+    """An exact array as float64, every element rounded once; balls by their midpoint."""
     out = np.asarray(array, dtype=object)
-    return np.asarray([float(rational(v)) for v in out.reshape(-1)], dtype=np.float64).reshape(out.shape)
+    return np.asarray([nearest(v) for v in out.reshape(-1)], dtype=np.float64).reshape(out.shape)

@@ -25,7 +25,7 @@ _FEATURES = {
     "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add activation",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding",
-    "rule": "zero epsilon gamma alpha-beta z-plus z-plus-fast norm pass",
+    "rule": "zero epsilon gamma alpha1-beta0 z-plus z-plus-fast norm pass",
     "stabilizer": "none signed_add",
     "bias": "absorb split ignore raw full_in_both",
     "split": "weight",

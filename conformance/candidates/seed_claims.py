@@ -33,6 +33,13 @@ CONVENTIONS = {
 }
 
 
+GEOMETRY = [
+    *(f"spatial.{axes}" for axes in (1, 2, 3)),
+    *(f"conv.{what}" for what in ("stride", "dilation", "groups", "padding", "asymmetric-padding", "output-padding")),
+    *(f"pool.{what}" for what in ("dilation", "padding", "asymmetric-padding", "exclude-padding")),
+]
+
+
 def register(key: str, features: list[str], answer: Callable[[Case, Node, Rule], Result]) -> None:
     def run(case: Case) -> Result:
         try:
@@ -50,7 +57,7 @@ def register(key: str, features: list[str], answer: Callable[[Case, Node, Rule],
         "name": f"seeds/{key}",
         "version": "1",
         "features": features,
-        "dtypes": ["float64", "float32", "float16"],
+        "dtypes": ["float64", "float32"],  # 1e-7 lies below float16's normal range
         "devices": ["cpu"],
         "relevance_init": "arbitrary",
     }
@@ -59,7 +66,8 @@ def register(key: str, features: list[str], answer: Callable[[Case, Node, Rule],
 
 def check_claim(features: Sequence[str], node: Node, rule: Rule) -> None:
     """Decline what is not claimed, whoever asks."""
-    wanted = [f"op.{node['op']}", f"rule.{rule['rule']}"]
+    halves = rule["rule"] == "alpha-beta" and (rule["alpha"], rule["beta"]) == (1, 0)
+    wanted = [f"op.{node['op']}", "rule.alpha1-beta0" if halves else f"rule.{rule['rule']}"]
     if rule["rule"] != "pattern":
         wanted += [f"bias.{rule['bias']}", f"stabilizer.{rule['stabilizer']['kind']}"]
     conventions = {**rule, "linearization": node.get("attrs", {}).get("linearization", "affine")}
@@ -71,7 +79,7 @@ def check_claim(features: Sequence[str], node: Node, rule: Rule) -> None:
 
 def claims(ops: Sequence[str], rules: Sequence[str], bias: Sequence[str]) -> list[str]:
     features = [f"op.{op}" for op in ops] + [f"rule.{rule}" for rule in rules] + [f"bias.{mode}" for mode in bias]
-    return [*features, "stabilizer.none", *(f"spatial.{axes}" for axes in (1, 2, 3))]
+    return [*features, "stabilizer.none", *GEOMETRY, *(f"bounds.{kind}" for kind in ("scalar", "channel", "array"))]
 
 
 def listing(key: str, ops: Sequence[str], rules: Sequence[str], bias: Sequence[str]) -> Callable[[Listing], Listing]:

@@ -104,7 +104,7 @@ def bounded_three_gradients(layer: Layer, x: Array, relevance: Array, rule: Rule
     return result
 
 
-@listing("2-alpha-beta", WEIGHTED, ["alpha-beta", "z-plus"], ["split", "ignore"])
+@listing("2-alpha-beta", WEIGHTED, ["alpha-beta", "alpha1-beta0", "z-plus"], ["split", "ignore"])
 def alpha_beta(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
     if rule["rule"] == "z-plus" and rule["bias"] != "ignore":
         raise Unsupported("z-plus only without bias")

@@ -25,8 +25,10 @@ _FEATURES = {
     "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add flatten pad upsample "
     "activation",
     "spatial": "1 2 3",
-    "conv": "groups dilation stride padding",
-    "rule": "zero epsilon alpha-beta z-plus generalized-gamma w-square flat z-box norm pass",
+    "conv": "groups dilation stride padding output-padding",
+    "pool": "padding exclude-padding",
+    "activation": "relu leaky-relu elu softplus sigmoid tanh silu",
+    "rule": "zero epsilon alpha-beta alpha1-beta0 z-plus generalized-gamma w-square flat z-box norm pass",
     "stabilizer": "none signed_add clip rms_scaled",
     "bias": "absorb split ignore square",
     "bounds": "scalar channel array",

@@ -5,7 +5,7 @@ from math import prod
 
 from .layers import build
 from .rules import BIAS_IGNORED_BY_DEFAULT, factors, parts_of, stabilize, terms_of, with_bias
-from .tensors import ZERO, Json, Layer, Output, number, tensor
+from .tensors import ZERO, Json, Layer, Output, Tensor, number, tensor
 
 
 class Account:
@@ -92,10 +92,22 @@ def hand_on(account: Account, out: Output, place: int, amount: Fraction) -> None
         account.relevance[t.input][t.index] += amount / len(out.taps)
 
 
+def data_bounds(rule: Json, x: Tensor) -> Json:
+    """Box bounds "min" and "max" spelled out: every sample's own extreme, once per element."""
+    size = len(x.data) // x.shape[0] if x.data else 1
+    spelled = dict(rule)
+    for key in ("low", "high"):
+        if rule.get(key) in ("min", "max"):
+            extreme = {"min": min, "max": max}[rule[key]]
+            samples = [x.data[k : k + size] for k in range(0, len(x.data), size)]
+            spelled[key] = {"shape": list(x.shape), "data": [str(extreme(s)) for s in samples for _ in s]}
+    return spelled
+
+
 def explain(case: Json) -> Json:
     (node,) = case["model"]["nodes"]
     layer = build(node, case["inputs"])
-    rule = case["rules"][node["name"]]
+    rule = data_bounds(case["rules"][node["name"]], tensor(case["inputs"][node["inputs"][0]]))
     arriving = tensor(case["inputs"]["relevance"])
     if arriving.shape != layer.y_shape:
         raise ValueError(f"relevance of shape {arriving.shape} arrives at an output of shape {layer.y_shape}")

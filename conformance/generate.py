@@ -1,0 +1,382 @@
+"""From recipes to golden files: answers, gauges, certificates, byte for byte the same every time."""
+
+import hashlib
+import importlib
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+import lrp_ref as lrp
+from conformance import model
+from conformance.case import Answer, answer
+from conformance.deviations import applicable
+from conformance.judge import Target, target_of
+from conformance.numbers import ball_array, exact_array, parse, rational, tensor, write
+from conformance.recipes import layers, named, rules, vectors
+from conformance.recipes.common import PRECISION, Recipe, exact_formats
+from lrp_ref.bounds import SMALLEST, allowed
+from lrp_ref.dialects import DIALECTS, Dialect
+from lrp_ref.propagate import normalized, settle, shares_to_result
+from lrp_ref.rules import CONVENTIONS
+
+EDITION = "2026.11"
+DTYPES = ("float16", "float32", "float64")  # coarse to fine
+ROOT = Path(__file__).resolve().parent.parent
+Json = dict[str, Any]
+
+
+class CertificateError(RuntimeError):
+    """A golden value that two derivations do not agree on."""
+
+
+def recipes() -> dict[str, list[Recipe]]:
+    """Every recipe, by group."""
+    found: dict[str, list[Recipe]] = {}
+    for source in (vectors, rules, layers, named):
+        for group, cases in source.recipes().items():
+            found.setdefault(group, []).extend(cases)
+    ids = [r.id for cases in found.values() for r in cases]
+    if len(ids) != len(set(ids)):
+        raise CertificateError(f"ids used twice: {sorted({i for i in ids if ids.count(i) > 1})}")
+    return found
+
+
+def generate(workers: int = 2, progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, str]:
+    """Every golden file as {path below golden/: text}. Re-executes every certificate; raises CertificateError."""
+    groups = recipes()
+    flat = [recipe for cases in groups.values() for recipe in cases]
+    built: list[Json] = []
+    with ProcessPoolExecutor(workers) as pool:
+        for case in pool.map(build, flat, chunksize=8):
+            built.append(case)
+            progress(len(built), len(flat))
+    by_id = {case["id"]: case for case in built}
+    files = {f"{group}.json": _file(group, [by_id[r.id] for r in cases]) for group, cases in groups.items()}
+    manifest = {"edition": EDITION, "cases": {id_: by_id[id_]["uid"] for id_ in sorted(by_id)}}
+    files["manifest.json"] = json.dumps(manifest, indent=0) + "\n"
+    return files
+
+
+def write_files(files: dict[str, str], root: Path) -> None:
+    """Write all files, then remove golden JSON files that no recipe makes; each file is replaced whole."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
+    for path in root.glob("*/*.json"):
+        if path.relative_to(root).as_posix() not in files:
+            path.unlink()
+
+
+def build(recipe: Recipe) -> Json:
+    """One case with its answers, certificates re-executed."""
+    if recipe.rule["rule"] == "pattern":
+        return _pattern(recipe)
+    irrational = "irrational" in recipe.flags
+    found = answer(recipe.question)
+    certificates = _ball_certificates(recipe, found) if irrational else _certificates(recipe, found)
+    radius, relevance, y = _values(recipe, found, irrational)
+    formats = [] if irrational else exact_formats(recipe.question)
+    if recipe.exact and "float32" not in formats:
+        raise CertificateError(f"{recipe.id}: promised exact data, but float32 rounds")
+    usable = representable(recipe, found)
+    case: Json = {
+        "id": recipe.id,
+        "uid": "",
+        "status": recipe.status,
+        "flags": list(recipe.flags),
+        "comment": recipe.comment,
+        "references": list(recipe.references),
+        "features": model.features([recipe.node], {recipe.node["name"]: recipe.rule}, recipe.inputs),
+        "model": {"nodes": [recipe.node]},
+        "rules": {recipe.node["name"]: recipe.rule},
+        "inputs": recipe.inputs,
+        "expected": {"y": y, "relevance": relevance},
+        "ledger": {} if irrational else {k: tensor(getattr(found.ledger, k)) for k in ("bias", "stabilizer", "dropped")},
+        "gauges": _gauges(recipe, found),
+        "conservation": _conservation(found),
+        "representable_in": usable,
+        "exact_in": [f for f in formats if f in usable or f == "bfloat16"],
+        "dialects": {} if irrational else _dialects(recipe, found),
+        "discriminates": _discriminates(recipe, found, [d for d in DTYPES if d in usable]),
+        "certificates": certificates,
+        "provenance": {"recipe": "conformance.recipes", "edition": EDITION},
+    }
+    if irrational:
+        case["radius"] = write(radius)
+    return _with_uid(case)
+
+
+def _with_uid(case: Json) -> Json:
+    content = [case["model"], case["rules"], case["inputs"], case["expected"]]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {**case, "uid": "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+def uid_of(case: Json) -> str:
+    """The uid that a case's content has."""
+    return str(_with_uid(case)["uid"])
+
+
+# Certificates -------------------------------------------------------------------------------------------------------
+
+
+def _certificates(recipe: Recipe, found: Answer) -> list[str]:
+    """Exact agreement of four derivations: structured, explicit, the second oracle, and paper where there is one."""
+    found.ledger.check()
+    layer, x, relevance = recipe.question.arrays(exact_array)
+    rule, stabilizer, bias = model.rule(recipe.rule)
+    problem = settle(layer, x, relevance, rule, stabilizer, bias, representation="explicit")
+    again, ledger = shares_to_result(problem, list(normalized(problem)))
+    if not all((a == b).all() for a, b in zip(again, found.relevance, strict=True)) or (ledger.bias != found.ledger.bias).any():
+        raise CertificateError(f"{recipe.id}: the explicit and the structured representation differ")
+    second = oracle()({"model": {"nodes": [recipe.node]}, "rules": {recipe.node["name"]: recipe.rule}, "inputs": recipe.inputs})
+    for name, ours in zip(recipe.node["inputs"], found.relevance, strict=True):
+        if [rational(v) for v in ours.reshape(-1)] != second["relevance"][name]["data"]:
+            raise CertificateError(f"{recipe.id}: the second oracle differs on {name}")
+    if second["y"] is not None and [rational(v) for v in found.y.reshape(-1)] != second["y"]["data"]:
+        raise CertificateError(f"{recipe.id}: the second oracle has another output")
+    for column in ("bias", "stabilizer", "dropped"):
+        if [rational(v) for v in getattr(found.ledger, column).reshape(-1)] != second["ledger"][column]["data"]:
+            raise CertificateError(f"{recipe.id}: the second oracle has another ledger column {column}")
+    passed = ["exact-rational", "explicit-equals-structured", "second-oracle", "ledger-balances"]
+    for name, values in recipe.hand.items():
+        ours = found.relevance[recipe.node["inputs"].index(name)].reshape(-1)
+        if [rational(v) for v in ours] != [Fraction(v) for v in values]:
+            raise CertificateError(f"{recipe.id}: derived {values} by hand, computed {[str(v) for v in ours]}")
+        passed.append("derived-by-hand")
+    return passed
+
+
+def oracle() -> Callable[[Json], Json]:
+    """The second oracle, which lives with the tests: regeneration needs the source tree."""
+    tests = ROOT / "tests"
+    if not (tests / "oracle").is_dir():
+        raise CertificateError("regenerating goldens needs a source checkout: tests/oracle is not part of the wheel")
+    if str(tests) not in sys.path:
+        sys.path.insert(0, str(tests))
+    return importlib.import_module("oracle").explain  # type: ignore[no-any-return]
+
+
+def _ball_certificates(recipe: Recipe, found: Answer) -> list[str]:
+    layer, x, relevance = recipe.question.arrays(ball_array)
+    rule, stabilizer, bias = model.rule(recipe.rule)
+    problem = settle(layer, x, relevance, rule, stabilizer, bias, representation="explicit")
+    again, _ = shares_to_result(problem, list(normalized(problem)))
+    pairs = zip((*again, found.y), (*found.relevance, problem.affine.y), strict=True)
+    if not all(p.overlaps(q) and float(p.rad()) < 2.0**-200 for a, b in pairs for p, q in zip(a.reshape(-1), b.reshape(-1), strict=True)):
+        raise CertificateError(f"{recipe.id}: the balls of two evaluations do not meet")
+    return ["ball-arithmetic-256-bit", "explicit-equals-structured"]
+
+
+def _values(recipe: Recipe, found: Answer, irrational: bool) -> tuple[float, Json, Json]:
+    if not irrational:
+        return 0.0, {n: tensor(r) for n, r in zip(recipe.node["inputs"], found.relevance, strict=True)}, tensor(found.y)
+    radius = 0.0
+
+    def nearest(array: np.ndarray) -> Json:
+        nonlocal radius
+        values = []
+        for ball in array.reshape(-1):
+            value = float(ball.mid())
+            radius = max(radius, float(abs(ball - arb(value)).upper()) * (1 + 2.0**-40))
+            values.append(value)
+        return tensor(np.asarray(values).reshape(array.shape))
+
+    relevance = {n: nearest(r) for n, r in zip(recipe.node["inputs"], found.relevance, strict=True)}
+    return radius, relevance, nearest(found.y)
+
+
+# Gauges and certificates of range --------------------------------------------------------------------------------------
+
+
+def _up(value: Any) -> str:
+    """A gauge as text: itself if short, else rounded up to eight significant bits, which no verdict notices."""
+    if isinstance(value, arb):
+        value = Fraction(float(value.upper()))
+    v = rational(value)
+    text = str(v)
+    if len(text) <= 6:
+        return text
+    shift = max(v.numerator.bit_length() - v.denominator.bit_length() - 8, -2000)
+    scale = Fraction(2) ** shift
+    return str(math.ceil(v / scale) * scale) if 0 <= shift < 8 else float(math.ceil(v / scale) * scale).hex()
+
+
+def _gauge_tensor(array: np.ndarray) -> Json:
+    return {"shape": list(array.shape), "data": [_up(v) for v in array.reshape(-1)]}
+
+
+def _power(array: np.ndarray) -> Json:
+    """The underflow gauge, rounded up to powers of two."""
+    values = [max(0, math.frexp(float(v.upper()) if isinstance(v, arb) else float(rational(v)))[1]) for v in array.reshape(-1)]
+    return {"shape": list(array.shape), "data": [str(2**e) for e in values]}
+
+
+def _gauges(recipe: Recipe, found: Answer) -> Json:
+    g, names = found.gauges, recipe.node["inputs"]
+    return {
+        "G": {n: _gauge_tensor(a) for n, a in zip(names, g.G, strict=True)},
+        "H": {n: _gauge_tensor(a) for n, a in zip(names, g.H, strict=True)},
+        "S": {n: _power(a) for n, a in zip(names, g.S, strict=True)},
+        "Y": _gauge_tensor(g.Y),
+        "fan_in": g.fan_in,
+        "fan_out": g.fan_out,
+        "kappa": _up(g.kappa),
+    }
+
+
+def _conservation(found: Answer) -> Json:
+    totals = sum(r.reshape(r.shape[0], -1).sum(axis=-1) for r in found.relevance)
+    if isinstance(totals.flat[0], arb):
+        total = tensor(np.asarray([float(v.mid()) for v in totals]))
+    else:
+        total = tensor(totals)
+    return {"total": total, "G": _gauge_tensor(found.gauges.total_G), "H": _gauge_tensor(found.gauges.total_H)}
+
+
+def _significand(value: Fraction) -> int:
+    """The bits that a dyadic number needs; a huge number for one that no binary format holds."""
+    if value == 0:
+        return 0
+    if value.denominator & (value.denominator - 1):
+        return 10**6
+    return abs(value.numerator).bit_length() - ((value.numerator & -value.numerator).bit_length() - 1)
+
+
+_LARGEST = {"float64": 2.0**1023, "float32": 2.0**127, "float16": 2.0**15}
+_NORMAL = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14}
+
+
+def representable(recipe: Recipe, found: Answer) -> list[str]:
+    """The formats that hold every number of the case, with room for every intermediate: its range certificate."""
+    tensors = [t for n, t in recipe.inputs.items() if not (model.index_input(recipe.node) and n != "relevance")]
+    tensors += list(recipe.node["params"].values()) + [v for v in recipe.rule.values() if isinstance(v, dict) and "data" in v]
+    given = [parse(v) for t in tensors for v in t["data"]]
+    given += [parse(v) for k in ("epsilon", "value", "slope") if isinstance(v := recipe.node["attrs"].get(k), str)]
+    rule, stabilizer, _ = model.rule(recipe.rule)
+    for f in fields(rule):
+        v = getattr(rule, f.name)
+        given += [Fraction(w) for w in (v if isinstance(v, tuple) else (v,)) if isinstance(w, int | Fraction)]
+    g = found.gauges
+    reach = max(float(a.upper()) if isinstance(a, arb) else float(rational(a)) for arrays in (g.G, g.S, (g.Y,)) for b in arrays for a in b.reshape(-1))
+    epsilon = float(Fraction(stabilizer.epsilon))
+    out = []
+    for name in ("float64", "float32", "float16"):
+        fits = all(_significand(v) <= PRECISION[name] for v in given) and reach < _LARGEST[name] / 4
+        if fits and (epsilon == 0 or epsilon >= _NORMAL[name]) and SMALLEST[name] < 1:
+            out.append(name)
+    return out
+
+
+# What other conventions give ----------------------------------------------------------------------------------------
+
+
+def _dialects(recipe: Recipe, found: Answer) -> Json:
+    """Per library, its answer where a convention of its own makes a visible difference."""
+    out: Json = {}
+    layer, x, relevance = recipe.question.arrays(exact_array)
+    rule, stabilizer, _ = model.rule(recipe.rule)
+    plain = replace(rule, **{f.name: None for f in fields(rule) if f.name in CONVENTIONS and f.name != "parameterization"})
+    size = max(abs(float(rational(v))) for r in found.relevance for v in r.reshape(-1))
+    for dialect in DIALECTS.values():
+        if not _touches(dialect, rule, layer):
+            continue
+        given = None if recipe.rule["stabilizer"]["kind"] in ("none", "signed_add") and rule.name != "epsilon" and stabilizer.kind == "none" else stabilizer
+        try:
+            result = lrp.propagate(layer, x, relevance, plain, stabilizer=given, dialect=dialect).relevance
+        except lrp.LRPError:
+            continue
+        arrays = result if isinstance(result, tuple) else (result,)
+        if any(a.shape != r.shape for a, r in zip(arrays, found.relevance, strict=True)):
+            continue
+        off = max(abs(float(rational(p) - rational(q))) for a, r in zip(arrays, found.relevance, strict=True) for p, q in zip(a.reshape(-1), r.reshape(-1), strict=True))
+        if off > 1e-3 * size:
+            out[dialect.name] = {n: _short(a) for n, a in zip(recipe.node["inputs"], arrays, strict=True)}
+    return out
+
+
+def _touches(dialect: Dialect, rule: Any, layer: Any) -> bool:
+    named_here = rule.name in dialect.biases or rule.name in dialect.rules or type(layer).__name__ in (*dialect.layers, *dialect.layer_rules)
+    return named_here or (rule.name in ("zero", "epsilon") and dialect.name == "lxt-2.1")
+
+
+def _short(array: np.ndarray) -> Json:
+    """Exact where short, else the nearest double."""
+    values = [rational(v) for v in array.reshape(-1)]
+    return {"shape": list(array.shape), "data": [str(v) if len(str(v)) <= 12 else float(v).hex() for v in values]}
+
+
+def _discriminates(recipe: Recipe, found: Answer, dtypes: list[str]) -> Json:
+    """Per format, coarse to fine, the deviations that it is the first to tell from the truth."""
+    told: dict[str, list[str]] = {d: [] for d in dtypes}
+    if not dtypes or "irrational" in recipe.flags:
+        return told
+    targets = {d: _target(found, d) for d in dtypes}
+    for deviation, question in applicable(recipe.question):
+        try:
+            other = answer(question)
+        except (lrp.LRPError, ZeroDivisionError, ValueError):
+            continue
+        for dtype in dtypes:
+            if _apart(targets[dtype], target_of(other, dtype, exact_data=False)):
+                told[dtype].append(deviation.name)
+                break
+    return told
+
+
+def _target(found: Answer, dtype: str) -> Target:
+    return target_of(found, dtype, exact_data=False)
+
+
+def _apart(a: Target, b: Target) -> bool:
+    for p, q, bp, bq in zip(a.expected, b.expected, a.bound, b.bound, strict=True):
+        if p.shape != q.shape or bool((np.abs(p - q) > bp + bq).any()):
+            return True
+    return False
+
+
+def _pattern(recipe: Recipe) -> Json:
+    """A case of pattern statistics: the answer is the pattern matrix."""
+    from conformance.pattern_goldens import pattern_case
+
+    return _with_uid(pattern_case(recipe, EDITION))
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def _file(group: str, cases: Iterable[Json]) -> str:
+    from conformance.recipes.notes import NOTES
+
+    chosen = list(cases)
+    flags = sorted({flag for case in chosen for flag in case["flags"]})
+    head = {
+        "$schema": "../schema.json",
+        "schema": 1,
+        "group": group,
+        "notes": {flag: NOTES[flag] for flag in flags},
+    }
+    lines = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}," for k, v in head.items()]
+    body = ",\n".join(_case_text(case) for case in chosen)
+    return "{\n" + "\n".join(lines) + '\n "cases": [\n' + body + "\n ]\n}\n"
+
+
+def _case_text(case: Json) -> str:
+    """One field a line: small files that still diff well."""
+    rows = [f"   {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, separators=(',', ':'))}" for k, v in case.items()]
+    return "  {\n" + ",\n".join(rows) + "\n  }"
+
+
+__all__ = ["CertificateError", "allowed", "build", "generate", "oracle", "recipes", "uid_of", "write_files"]

@@ -1,0 +1,271 @@
+"""Verdicts: one answer of a candidate against one case at one dtype, by the theorem of `lrp_ref.bounds`."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from conformance.case import Answer, Case, Question, answer
+from conformance.deviations import BY_NAME, Deviation, applicable, apply, pairs
+from conformance.numbers import floats, nearest, parse, rational
+from lrp_ref.bounds import UNIT_ROUNDOFF, allowed, allowed_forward
+
+Array = Any
+
+# Verdicts, best first; the two lists that decide an exit status.
+VERDICTS = (
+    "exact", "conformant", "normwise", "dialect", "indeterminate", "nonconformant", "forward-mismatch", "invalid-output",
+    "unsupported", "unsupported-undeclared", "error", "crash", "timeout", "not-run",
+)  # fmt: skip
+PASSES = ("exact", "conformant")
+FAILURES = ("nonconformant", "forward-mismatch", "invalid-output", "error", "crash", "timeout")
+VACUOUS = 0.1  # a bound above this part of the largest relevance proves nothing
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and its evidence. tau is the largest error in units of its bound, tau_total that of a sample's total."""
+
+    verdict: str
+    tau: float | None = None
+    tau_total: float | None = None
+    effective_bits: float | None = None
+    dialect: str | None = None
+    hint: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs_explanation(self) -> bool:
+        return self.verdict == "nonconformant"
+
+    def replace(self, **changes: Any) -> "Judgement":
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What an answer is held against: expected values and bounds per input, in one order."""
+
+    expected: tuple[Array, ...]
+    bound: tuple[Array, ...]
+
+
+def judge(case: Case, output: dict[str, Any], dtype: str, composed: bool = False) -> Judgement:
+    """The verdict on `output`, {"y", "relevance"} (a list of relevances for several inputs), before dialects are searched.
+
+    `composed`: the relevance was composed from one-hot answers, which costs two more roundings per output.
+    """
+    found = relevances(case, output)
+    invalid = _invalid(case, found, dtype)
+    if invalid:
+        return Judgement("invalid-output", detail=invalid)
+    mismatch = _forward(case, output.get("y"), dtype)
+    if mismatch:
+        return Judgement("forward-mismatch", detail=mismatch)
+    target = expected(case, dtype, composed)
+    tau, worst = ratio(found, target)
+    bits = _effective_bits(found, target.expected, [case.gauge["G"][n] for n in case.answers], dtype)
+    detail = _worst(case, found, target, worst)
+    if _bit_equal(case, found) and dtype in case.data["exact_in"]:
+        return Judgement("exact", tau=tau, tau_total=0.0, effective_bits=bits)
+    tau_total, sample = _conservation(case, found, dtype, composed)
+    if tau > 1:
+        return Judgement("nonconformant", tau, tau_total, bits, detail=detail)
+    if _vacuous(target):
+        return Judgement("indeterminate", tau, tau_total, bits, detail={"why": "the bound exceeds a tenth of the relevance at this dtype"})
+    if tau_total is not None and tau_total > 1:
+        return Judgement("nonconformant", tau, tau_total, bits, detail={**detail, "conservation": sample})
+    return Judgement("conformant", tau, tau_total, bits)
+
+
+def relevances(case: Case, output: dict[str, Any]) -> list[Any]:
+    """The relevances of an answer in the order of the node's inputs (or the pattern)."""
+    given = output.get("pattern") if case.is_pattern else output.get("relevance")
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def expected(case: Case, dtype: str, composed: bool = False) -> Target:
+    """The golden values and their bounds at `dtype`."""
+    g = case.gauge
+    more = 3 if composed else 0
+    bounds = tuple(
+        allowed(g["G"][n], g["H"][n], g["S"][n], g["fan_in"], g["fan_out"] + more, g["kappa"], dtype) + case.radius for n in case.answers
+    )
+    return Target(tuple(case.expected_floats[n] for n in case.answers), bounds)
+
+
+def target_of(found: Answer, dtype: str, exact_data: bool, composed: bool = False) -> Target:
+    """The values and bounds of what a deviation answers. On exact data its denominators carry no rounding."""
+    g, more = found.gauges, (3 if composed else 0) + 2
+    kappa = 0.0 if exact_data else nearest(g.kappa)
+    bounds = tuple(
+        allowed(floats(G), 0 * floats(H) if exact_data else floats(H), floats(S), g.fan_in, g.fan_out + more, kappa, dtype)
+        for G, H, S in zip(g.G, g.H, g.S, strict=True)
+    )
+    return Target(tuple(floats(r) for r in found.relevance), bounds)
+
+
+def ratio(found: list[Any], target: Target) -> tuple[float, tuple[int, tuple[int, ...]]]:
+    """tau, the largest error in units of its bound, and where it is: (input, index of the first worst element)."""
+    tau, where = 0.0, (0, (0,) * target.expected[0].ndim)
+    for k, (got, want, bound) in enumerate(zip(found, target.expected, target.bound, strict=True)):
+        error = np.abs(got.astype(np.float64) - want)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            each = np.where(error == 0, 0.0, np.where(np.isinf(bound), 0.0, error / bound))
+        if each.size and each.max() > tau:
+            tau = float(each.max())
+            first = int(np.argmax(each.reshape(-1) > 1)) if tau > 1 else int(np.argmax(each))
+            where = (k, tuple(int(i) for i in np.unravel_index(first, each.shape)))
+    return tau, where
+
+
+def _invalid(case: Case, found: list[Any], dtype: str) -> dict[str, Any]:
+    if len(found) != len(case.answers):
+        return {"why": f"expected {len(case.answers)} relevances, got {len(found)}"}
+    for name, got in zip(case.answers, found, strict=True):
+        want = case.expected[name].shape
+        if not isinstance(got, np.ndarray):
+            return {"why": f"relevance of {name}: expected an ndarray, got {type(got).__name__}"}
+        if got.shape != want:
+            return {"why": f"relevance of {name}: expected shape {want}, got {got.shape}"}
+        if str(got.dtype) != dtype:
+            return {"why": f"relevance of {name}: expected dtype {dtype}, got {got.dtype}"}
+        if not np.isfinite(got).all():
+            at = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
+            return {"why": f"relevance of {name}{list(at)} is {got[at]}, expected {case.expected[name][at]}", "index": list(at)}
+    return {}
+
+
+def _forward(case: Case, y: Any, dtype: str) -> dict[str, Any]:
+    want = case.expected_y
+    if not isinstance(y, np.ndarray) or y.shape != want.shape:
+        return {"why": f"y: expected an array of shape {want.shape}, got {getattr(y, 'shape', type(y).__name__)}"}
+    if not np.isfinite(y).all():
+        return {"why": "y is not finite"}
+    bound = allowed_forward(case.gauge["Y"], case.gauge["fan_in"], dtype) + case.radius
+    wrong = np.argwhere(np.abs(y.astype(np.float64) - floats(want)) > bound)
+    if not len(wrong):
+        return {}
+    at = tuple(int(i) for i in wrong[0])
+    return {"why": f"y{list(at)} = {float(y[at])!r}, expected {want[at]}: the model differs, relevance is not judged", "index": list(at)}
+
+
+def _bit_equal(case: Case, found: list[Any]) -> bool:
+    """Every element is the expected rational itself (the sign of a zero is free)."""
+    return case.radius == 0 and all(
+        all(Fraction(float(g)) == rational(w) for g, w in zip(got.reshape(-1), case.expected[n].reshape(-1), strict=True))
+        for n, got in zip(case.answers, found, strict=True)
+    )
+
+
+def _conservation(case: Case, found: list[Any], dtype: str, composed: bool) -> tuple[float | None, dict[str, Any]]:
+    """Per sample, the candidate's total against what bias, stabiliser and dropped parts leave."""
+    stored = case.data.get("conservation")
+    if not stored:
+        return None, {}
+    g, more = case.gauge, 3 if composed else 0
+    tau, worst = 0.0, {}
+    for sample, (total, G, H) in enumerate(zip(*(stored[k]["data"] for k in ("total", "G", "H")), strict=True)):
+        want = parse(total)
+        got = sum((Fraction(float(v)) for a in found for v in a[sample].reshape(-1)), Fraction(0))
+        size = sum(float(g["S"][n][sample].sum()) for n in case.answers)
+        bound = allowed(float(parse(G)), float(parse(H)), size, g["fan_in"], g["fan_out"] + more, g["kappa"], dtype)
+        bound = float(bound) + case.radius * sum(a[sample].size for a in found)
+        off = abs(float(got - want))
+        each = 0.0 if off == 0 or math.isinf(bound) else off / bound
+        if each > tau:
+            tau = each
+            worst = {"sample": sample, "total": float(got), "expected": total, "off": off, "allowed": bound}
+    return tau, worst
+
+
+def _effective_bits(found: list[Any], want: tuple[Array, ...], gauges: list[Array], dtype: str) -> float:
+    """-log2 of the largest error relative to its gauge: "behaves like k bits"; the format's own bits when nothing is off."""
+    own = -math.log2(UNIT_ROUNDOFF[dtype])
+    worst = 0.0
+    for got, expect, G in zip(found, want, gauges, strict=True):
+        error = np.abs(got.astype(np.float64) - expect)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            each = np.where(G > 0, error / G, 0.0)
+        worst = max(worst, float(each.max()) if each.size else 0.0)
+    return own if worst == 0 else round(min(own, -math.log2(worst)), 1)
+
+
+def _worst(case: Case, found: list[Any], target: Target, where: tuple[int, tuple[int, ...]]) -> dict[str, Any]:
+    k, at = where
+    name, got = case.answers[k], float(found[k][at])
+    want = rational(case.expected[name][at])
+    return {
+        "input": name,
+        "index": list(at),
+        "got": got,
+        "expected": str(want) if len(str(want)) < 60 else None,
+        "decimal": float(want),
+        "error": abs(got - float(want)),
+        "allowed": float(target.bound[k][at]),
+    }
+
+
+def _vacuous(target: Target) -> bool:
+    largest = max((float(np.abs(e).max()) for e in target.expected if e.size), default=0.0)
+    bound = max((float(b.max()) for b in target.bound if b.size), default=0.0)
+    return bound > VACUOUS * largest and largest > 0 or math.isinf(bound)
+
+
+# Dialects -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Deviations that together reproduce an answer, with the error in units of the deviation's own bound."""
+
+    names: tuple[str, ...]
+    titles: tuple[str, ...]
+    mistake: bool
+    tau: float
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.names)
+
+    @property
+    def title(self) -> str:
+        return "; ".join(self.titles)
+
+
+def reproduces(case: Case, found: list[Any], dtype: str, question: Question, composed: bool) -> float | None:
+    """tau of an answer against what `question` (a deviation) gives; None if that proves nothing or has another shape."""
+    try:
+        target = target_of(answer(question), dtype, dtype in case.data["exact_in"], composed)
+    except (ValueError, ZeroDivisionError):
+        return None
+    if any(np.shape(g) != e.shape for g, e in zip(found, target.expected, strict=False)) or _vacuous(target):
+        return None
+    return ratio(found, target)[0]
+
+
+def explanations(
+    case: Case, found: list[Any], dtype: str, composed: bool = False, only: list[tuple[str, ...]] | None = None
+) -> list[Explanation]:
+    """Every single deviation that reproduces an answer; if there is none, every pair of conventions that does.
+
+    `only`: try these deviations instead of all of them.
+    """
+    if case.is_pattern:
+        return []
+
+    def fitting(tried: Iterable[tuple[tuple[Deviation, ...], Question]]) -> list[Explanation]:
+        rated = ((by, reproduces(case, found, dtype, question, composed)) for by, question in tried)
+        return [_explanation(by, tau) for by, tau in rated if tau is not None and tau <= 1]
+
+    if only is not None:
+        given = ((tuple(BY_NAME[n] for n in names), apply(names, case.question)) for names in only)
+        return fitting((by, question) for by, question in given if question is not None)
+    return fitting(((d,), q) for d, q in applicable(case.question)) or fitting(pairs(case.question))
+
+
+def _explanation(by: tuple[Deviation, ...], tau: float) -> Explanation:
+    return Explanation(tuple(d.name for d in by), tuple(d.title for d in by), any(d.mistake for d in by), tau)

@@ -1,0 +1,1 @@
+"""Where every golden case comes from."""
