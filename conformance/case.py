@@ -9,8 +9,9 @@ import numpy as np
 
 from conformance import model
 from conformance.numbers import ball_array, exact_array, float_array, floats, integer_array, parse
+from lrp_ref.arrays import LRPError
 from lrp_ref.bounds import Gauges, gauges
-from lrp_ref.propagate import normalized, settle, shares_to_result
+from lrp_ref.propagate import Problem, normalized, received_by, settle, shares_to_result
 from lrp_ref.rules import Part
 
 Array = Any
@@ -76,24 +77,51 @@ class Answer:
     gauges: Gauges
 
 
-def answer(question: Question, read: Callable[[dict[str, Any]], Array] | None = None) -> Answer:
-    """The reference's answer, in the arithmetic that `read` gives: rationals by default, balls where a root enters."""
-    if read is None:
-        read = ball_array if question.ball else exact_array
-    layer, x, relevance = question.arrays(read)
-    rule, stabilizer, bias = model.rule(question.rule, read)
-    problem = settle(layer, x, relevance, rule, stabilizer, bias)
-    if question.rewrite is not None:
-
-        def over(part: Part) -> Array:
-            return problem.stabilizer(part.n.rows() + part.c + 0 * problem.arrived, problem.epsilon)
-
-        problem = replace(problem, rule=Rewritten(problem.rule, question.rewrite, over))
+def answer(question: Question) -> Answer:
+    """The reference's answer in rationals, or in balls where a root enters."""
+    if question.ball or not rational_roots(question):
+        problem = pose(question, ball_array)
+    else:
+        problem = pose(question, exact_array)
     shares = list(normalized(problem))
     received, ledger = shares_to_result(problem, shares)
     if question.after is not None:
         received = question.after(received)
     return Answer(received, problem.affine.y, ledger, gauges(problem, shares))
+
+
+def rational_roots(question: Question) -> bool:
+    """Whether every root that the question needs is rational; a deviation may need another one than its case."""
+    if question.node["op"] != "batch-norm":
+        return True
+    try:
+        layer, x, _ = question.arrays(exact_array)
+        layer.affine(x)
+    except LRPError:
+        return False
+    return True
+
+
+def evaluate(question: Question, dtype: str) -> tuple[Array, tuple[Array, ...]]:
+    """The reference's own text in floating point: y, and the relevance at every input."""
+    with np.errstate(all="ignore"):
+        problem = pose(question, lambda data: float_array(data, dtype))
+        received = received_by(problem, list(normalized(problem)))
+        return problem.affine.y, received if question.after is None else question.after(received)
+
+
+def pose(question: Question, read: Callable[[dict[str, Any]], Array], representation: str = "structured") -> Problem:
+    """The question as the engine's problem, in the arithmetic that `read` gives."""
+    layer, x, relevance = question.arrays(read)
+    rule, stabilizer, bias = model.rule(question.rule, read)
+    problem = settle(layer, x, relevance, rule, stabilizer, bias, representation=representation)
+    if question.rewrite is None:
+        return problem
+
+    def over(part: Part) -> Array:
+        return problem.stabilizer(part.n.rows() + part.c + 0 * problem.arrived, problem.epsilon)
+
+    return replace(problem, rule=Rewritten(problem.rule, question.rewrite, over))
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,6 @@ def _rule_word(name: str, word: str) -> Change:
             return None
         if name == "padding" and q.node["op"] != "conv":
             return None
-        if name == "parameterization":
-            return None
         return q.with_rule(**{name: word})
 
     return change
@@ -109,6 +107,17 @@ def _attr(op: str, name: str, word: Any) -> Change:
     return change
 
 
+def _activation(word: str, rule: str) -> Change:
+    """Another linearisation of an activation, under the rule that goes with it."""
+
+    def change(q: Question) -> Question | None:
+        if q.node["op"] != "activation" or q.node["attrs"]["linearization"] == word:
+            return None
+        return q.with_attrs(linearization=word).replace(rule={"rule": rule, "stabilizer": q.rule["stabilizer"], "bias": RULES[rule].bias[0]})
+
+    return change
+
+
 def _rule(names: tuple[str, ...], other: str, bias: str | None, ops: tuple[str, ...] = (), **extra: str) -> Change:
     """Another rule in its place, with the parameters that both have; bias None keeps the case's mode."""
 
@@ -148,6 +157,7 @@ _CONVENTIONS: tuple[tuple[str, str, Change], ...] = (
     *(
         (f"{name}.{word}", f"{what}: {word}", _rule_word(name, word))
         for name, (words, what) in CONVENTIONS.items()
+        if name != "parameterization"  # another parameterisation is another alpha and beta, which a case always spells out
         for word in words
     ),
     ("rule.generalized-gamma", "the generalised gamma rule", _rule(("gamma",), "generalized-gamma", None)),
@@ -165,10 +175,11 @@ _CONVENTIONS: tuple[tuple[str, str, Change], ...] = (
         for op, words in (
             ("max-pool", ("average",)),
             ("batch-norm", ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")),
-            ("activation", ("gradient", "ratio")),
         )
         for word in words
     ),
+    ("linearization.gradient", "the activation's gradient", _activation("gradient", "gradient")),
+    ("linearization.ratio", "the activation's ratio f(x) / x", _activation("ratio", "zero")),
     (
         "batch-norm.quotient-1e-7",
         "quotient by (x - mean) y, stabilised by 1e-7: 0 at x = mean",

@@ -17,7 +17,7 @@ from flint import arb
 
 import lrp_ref as lrp
 from conformance import model
-from conformance.case import Answer, answer
+from conformance.case import Answer, answer, pose
 from conformance.deviations import applicable
 from conformance.judge import Target, target_of
 from conformance.numbers import ball_array, exact_array, parse, rational, tensor, write
@@ -25,7 +25,7 @@ from conformance.recipes import layers, named, rules, vectors
 from conformance.recipes.common import PRECISION, Recipe, exact_formats
 from lrp_ref.bounds import SMALLEST, allowed
 from lrp_ref.dialects import DIALECTS, Dialect
-from lrp_ref.propagate import normalized, settle, shares_to_result
+from lrp_ref.propagate import normalized, shares_to_result
 from lrp_ref.rules import CONVENTIONS
 
 EDITION = "2026.11"
@@ -135,9 +135,7 @@ def uid_of(case: Json) -> str:
 def _certificates(recipe: Recipe, found: Answer) -> list[str]:
     """Exact agreement of four derivations: structured, explicit, the second oracle, and paper where there is one."""
     found.ledger.check()
-    layer, x, relevance = recipe.question.arrays(exact_array)
-    rule, stabilizer, bias = model.rule(recipe.rule)
-    problem = settle(layer, x, relevance, rule, stabilizer, bias, representation="explicit")
+    problem = pose(recipe.question, exact_array, "explicit")
     again, ledger = shares_to_result(problem, list(normalized(problem)))
     if not all((a == b).all() for a, b in zip(again, found.relevance, strict=True)) or (ledger.bias != found.ledger.bias).any():
         raise CertificateError(f"{recipe.id}: the explicit and the structured representation differ")
@@ -170,9 +168,7 @@ def oracle() -> Callable[[Json], Json]:
 
 
 def _ball_certificates(recipe: Recipe, found: Answer) -> list[str]:
-    layer, x, relevance = recipe.question.arrays(ball_array)
-    rule, stabilizer, bias = model.rule(recipe.rule)
-    problem = settle(layer, x, relevance, rule, stabilizer, bias, representation="explicit")
+    problem = pose(recipe.question, ball_array, "explicit")
     again, _ = shares_to_result(problem, list(normalized(problem)))
     pairs = zip((*again, found.y), (*found.relevance, problem.affine.y), strict=True)
     if not all(p.overlaps(q) and float(p.rad()) < 2.0**-200 for a, b in pairs for p, q in zip(a.reshape(-1), b.reshape(-1), strict=True)):

@@ -12,7 +12,7 @@ import numpy as np
 
 from conformance import model
 from conformance.case import Question, Setting
-from conformance.numbers import ball_array, exact_array, tensor
+from conformance.numbers import ball_array, exact_array, floats, tensor
 from lrp_ref.arrays import neg, number, pos, where
 from lrp_ref.rules import Part
 
@@ -172,7 +172,8 @@ def batch_norm_quotient(epsilon: Fraction) -> Change:
 
         def rewrite(parts: list[Part], at: Setting) -> list[Part]:
             x = at.x.arrays[0]
-            from_mean = x - mean.reshape(1, -1, *(1,) * (x.ndim - 2))
+            centre = mean if x.dtype == object else floats(mean).astype(x.dtype)
+            from_mean = x - centre.reshape(1, -1, *(1,) * (x.ndim - 2))
             d = (parts[0].n.rows() + parts[0].c) * from_mean
             eps = number(epsilon, x)
             stabilized = where(d >= 0, d + eps, d - eps)

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
-from conformance import model
-from conformance.case import Question
+from conformance.case import Question, pose
 from conformance.numbers import exact_array, rational, tensor
 from lrp_ref.arrays import absolute
-from lrp_ref.propagate import Problem, Share, normalized, settle
+from lrp_ref.propagate import Problem, Share, normalized
 from lrp_ref.rules import CONVENTIONS, RULES
 
 Spec = dict[str, Any]
@@ -109,9 +108,7 @@ def outputs(question_node: Spec, inputs: dict[str, Spec]) -> np.ndarray:
 
 
 def problem(question: Question) -> tuple[Problem, list[Share]]:
-    layer, x, relevance = question.arrays(exact_array)
-    rule, stabilizer, bias = model.rule(question.rule)
-    settled = settle(layer, x, relevance, rule, stabilizer, bias)
+    settled = pose(question, exact_array)
     return settled, list(normalized(settled))
 
 
@@ -140,9 +137,7 @@ def divisible(question_node: Spec, rule: Spec, inputs: dict[str, Spec], draw: Dr
 def exact_formats(question: Question) -> list[str]:
     """The formats in which every intermediate of the plans x (W^T (R / D)) and (n R) / D is exact."""
     settled, shares = problem(question)
-    layer, x, relevance = question.arrays(exact_array)
-    rule, stabilizer, bias = model.rule(question.rule)
-    twin = settle(layer, x, relevance, rule, stabilizer, bias, representation="explicit")
+    twin = pose(question, exact_array, "explicit")
     magnitudes: list[Fraction] = []
     grains: list[int] = []
 

@@ -279,7 +279,7 @@ def stabilizers() -> Iterator[Recipe]:
 
 def conventions() -> Iterator[Recipe]:
     """The conventions of rules.md section 4 that the rule vectors leave at their default."""
-    layer = node("dense", {"weight": integers((3, 3), [1, -2, 3, 2, 1, -1, 1, 1, 2]), "bias": integers((3,), [1, -2, -1])})
+    layer = node("dense", {"weight": integers((3, 3), [1, -2, 3, -2, 1, -1, -1, 1, 2]), "bias": integers((3,), [1, -2, -1])})
     inputs = {"x": integers((2, 3), [2, 1, 3, -1, 2, 1]), "relevance": integers((2, 3), [12, -10, 6, 9, 5, -8])}
     entries = {
         "alpha-beta-half": spec("alpha-beta", alpha=2, beta=1, split="half", stabilizer=signed(1)),
@@ -294,7 +294,6 @@ def conventions() -> Iterator[Recipe]:
         "bias-share-alpha-beta": spec("alpha-beta", alpha=2, beta=1, bias="share", stabilizer=signed(1)),
         "gamma-squared": spec("gamma", gamma="1/2", kind="squared", stabilizer=signed(1)),
         "gamma-raw-bias": spec("gamma", gamma="1/2", bias="raw", stabilizer=signed(1)),
-        "generalized-gamma-unbiased-branch": spec("generalized-gamma", gamma="1/2", branch="unbiased", stabilizer=signed(1)),
         "alpha-beta-x-beta1-for-alpha1": spec("alpha-beta-x", alpha0=1, alpha1=1, beta0=0, beta1="1/2", alpha1_from="beta1", stabilizer=signed(1)),
         "z-box-data-bounds": spec("z-box", low="min", high="max", stabilizer=signed(1)),
     }
@@ -304,6 +303,11 @@ def conventions() -> Iterator[Recipe]:
     at_zero = {"x": integers((1, 2), [2, 2]), "relevance": integers((1, 2), [6, 14])}
     for word in ("drop", "positive", "negative"):
         yield Recipe(f"convention.generalized-gamma-at-zero-{word}", zero, spec("generalized-gamma", gamma=1, at_zero=word, stabilizer=signed(1)), at_zero, ("zero-output",), status="core" if word == "drop" else "extended")
+    pulled = node("dense", {"weight": integers((1, 2), [2, -1]), "bias": integers((1,), [-3])})
+    for word in ("biased", "unbiased"):
+        entry = spec("generalized-gamma", gamma=1, branch=word, stabilizer=signed(1))
+        data = {"x": integers((1, 2), [2, 3]), "relevance": integers((1, 1), [36])}
+        yield Recipe(f"convention.generalized-gamma-branch-{word}", pulled, entry, data, ("convention",), "The contributions sum to 1, the bias makes z = -2.", status="core" if word == "biased" else "extended")
     padded = node("conv", {"weight": integers((1, 1, 3), [1, -2, 3]), "bias": integers((1,), [1])}, stride=[1], padding=[[1, 1]], dilation=[1], groups=1)
     row = {"x": integers((1, 1, 4), [1, -2, 3, 2]), "relevance": integers((1, 1, 4), [6, 12, -6, 18])}
     for rule, given in (("flat", {}), ("w-square", {}), ("z-box", {"low": "-3", "high": "4"})):

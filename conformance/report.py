@@ -1,0 +1,172 @@
+"""What a run looks like: one table per candidate, what deviates, and the lines of results.ndjson."""
+
+import json
+import os
+import platform
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from conformance.deviations import BY_NAME
+from conformance.judge import FAILURES, PASSES
+from conformance.runner import Result
+
+STYLES = {
+    "exact": "bold green", "conformant": "green", "dialect": "yellow", "indeterminate": "dim", "nonconformant": "bold red",
+    "unsupported": "dim", "not-run": "dim",
+}  # fmt: skip
+COLUMNS = ("exact", "conformant", "dialect", "indeterminate", "wrong", "declined")
+
+
+class ReportError(ValueError):
+    """A report folder that cannot be used."""
+
+
+class Results:
+    """Results as they come: every line is on disk before the next case is asked."""
+
+    def __init__(self, folder: Path | None, overwrite: bool = False) -> None:
+        self.folder = folder
+        self._file: TextIO | None = None
+        if folder is None:
+            return
+        path = folder / "results.ndjson"
+        if path.exists() and not overwrite:
+            raise ReportError(f"{path} exists: choose another folder, or --overwrite")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
+            self._file = path.open("w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise ReportError(f"{folder}: cannot write the report: {error.strerror or error}") from None
+
+    def add(self, result: Result) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(result.record(), allow_nan=True, separators=(",", ":")) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def environment() -> dict[str, Any]:
+    """Where and with what a run was made."""
+    packages = {}
+    for name in ("lrp-ref", "numpy", "scipy", "python-flint", "torch", "zennit", "captum"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "threads": {k: os.environ[k] for k in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if k in os.environ},
+        "packages": packages,
+    }
+
+
+def console(stream: TextIO = sys.stdout) -> Console:
+    """A console that is wide enough in a pipe."""
+    return Console(file=stream, width=None if stream.isatty() else 150, highlight=False)
+
+
+def table(results: Iterable[Result]) -> Table:
+    """Counts per feature and dtype, the number of cases of the feature as their denominator."""
+    rows: dict[tuple[str, str], list[Result]] = {}
+    declined: Counter[str] = Counter()
+    for r in results:
+        if r.verdict == "unsupported":
+            declined[r.feature] += 1
+        else:
+            rows.setdefault((r.feature, r.dtype), []).append(r)
+    out = Table(box=None, pad_edge=False, header_style="bold")
+    out.add_column("feature", no_wrap=True)
+    out.add_column("dtype")
+    for name in COLUMNS:
+        out.add_column(name, justify="right")
+    out.add_column("of", justify="right")
+    out.add_column("tau", justify="right")
+    out.add_column("bits", justify="right")
+    out.add_column("named", overflow="fold")
+    for (feature, dtype), members in sorted(rows.items()):
+        count = Counter(_column(r) for r in members)
+        passed = [r for r in members if r.verdict in PASSES]
+        tau = max((r.judgement.tau or 0.0 for r in passed), default=None)
+        bits = min((r.judgement.effective_bits for r in passed if r.judgement.effective_bits is not None), default=None)
+        names = Counter(r.judgement.dialect or "" for r in members if r.judgement.dialect)
+        hints = Counter(_hint(r) for r in members if r.fails or r.waiver)
+        named = "; ".join([*names, *(h for h in hints if h)])
+        total = len(members) + declined[feature] // max(1, len({d for f, d in rows if f == feature}))
+        cells = [Text(str(count[c]) if count[c] else "·", style=_style(c) if count[c] else "dim") for c in COLUMNS]
+        out.add_row(feature, dtype, *cells, str(total), "" if tau is None else f"{tau:.2g}", "" if bits is None else f"{bits:g}", named)
+    return out
+
+
+def _column(r: Result) -> str:
+    if r.verdict in FAILURES:
+        return "wrong"
+    return "declined" if r.verdict in ("unsupported-undeclared", "not-run") else r.verdict
+
+
+def _style(column: str) -> str:
+    return {"wrong": "bold red", "declined": "dim"}.get(column, STYLES.get(column, ""))
+
+
+def _hint(r: Result) -> str:
+    if r.verdict == "nonconformant":
+        return (r.judgement.hint or "").rsplit("(", 1)[-1].rstrip(")")
+    return r.verdict
+
+
+def summary(results: list[Result], out: Console) -> None:
+    """The table of one candidate, then its dialects and its failures, one example each."""
+    first = results[0]
+    asked = [r for r in results if r.verdict != "unsupported"]
+    out.print(f"\n[bold]{first.candidate}[/bold] {first.version}  ({len(asked)} of {len(results)} asked)")
+    if asked:
+        out.print(table(results))
+    _examples(out, "dialect", [r for r in asked if r.verdict == "dialect"], lambda r: r.judgement.dialect or "")
+    _examples(out, "wrong", [r for r in asked if r.fails], lambda r: f"{r.feature}: {r.judgement.hint or r.verdict}")
+    _examples(out, "waived", [r for r in asked if r.verdict in FAILURES and r.waiver], lambda r: f"{r.waiver}")
+    unsteady = sorted({r.case for r in results if r.deterministic is False})
+    if unsteady:
+        out.print(f"  [red]nondeterministic[/red]: a second call answered differently on {', '.join(unsteady[:3])}")
+
+
+def _examples(out: Console, kind: str, chosen: list[Result], key: Any) -> None:
+    groups: dict[str, list[Result]] = {}
+    for r in chosen:
+        groups.setdefault(key(r), []).append(r)
+    for name, members in groups.items():
+        r = next((m for m in members if m.case.startswith("v0.")), members[0])
+        title = name
+        if kind == "dialect":
+            title = f"{name}: " + "; ".join(BY_NAME[n].title for n in name.split(" + "))
+        style = {"dialect": "yellow", "wrong": "red", "waived": "dim"}[kind]
+        out.print(Text.assemble((f"  {kind} ", style), title, (f"  ({len(members)} answers)", "dim")))
+        out.print(Text("      " + line(r), style="dim"))
+
+
+def line(r: Result) -> str:
+    """The evidence in one line: where, what came, what was expected, how far off, how far it may be off."""
+    d = r.judgement.detail
+    if "got" not in d:
+        return f"{r.case} {r.dtype}: {d.get('why', r.verdict)}"
+    at = "".join(f"[{i}]" for i in d["index"])
+    expected = f"{d['expected']} = {d['decimal']:.10g}" if d["expected"] and "/" in d["expected"] else f"{d['decimal']:.10g}"
+    text = f"{r.case} {r.dtype}: {d['input']}{at} = {d['got']:.10g}, expected {expected}, |error| {d['error']:.2g}, allowed {d['allowed']:.2g}"
+    if "conservation" in d:
+        c = d["conservation"]
+        text += f"; total of sample {c['sample']} off by {c['off']:.2g}, allowed {c['allowed']:.2g}"
+    return text
