@@ -1,6 +1,6 @@
 """What `import lrp_ref` costs beside `import numpy`: medians of fresh interpreters, in turn.
 
-    python benchmarks/import_time.py [runs]
+python benchmarks/import_time.py [runs]
 """
 
 import statistics
@@ -17,7 +17,12 @@ def seconds(statement: str) -> float:
 
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    statements = {"nothing": "pass", "numpy": "import numpy", "lrp_ref": "import lrp_ref", "lrp_ref, used": "import lrp_ref; lrp_ref.propagate"}
+    statements = {
+        "nothing": "pass",
+        "numpy": "import numpy",
+        "lrp_ref": "import lrp_ref",
+        "lrp_ref, used": "import lrp_ref; lrp_ref.propagate",
+    }
     times: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(runs + 1):
         for name, statement in statements.items():

@@ -62,7 +62,9 @@ class Question:
     def arrays(self, read: Callable[[dict[str, Any]], Array]) -> tuple[Any, Any, Array]:
         """(layer, x, relevance), every tensor read by `read`."""
         params = {name: read(data) for name, data in self.node["params"].items()}
-        xs = [integer_array(self.inputs[n]) if model.index_input(self.node) else read(self.inputs[n]) for n in self.node["inputs"]]
+        xs = [
+            integer_array(self.inputs[n]) if model.index_input(self.node) else read(self.inputs[n]) for n in self.node["inputs"]
+        ]
         x = tuple(xs) if len(xs) > 1 else xs[0]
         return model.layer(self.node, params), x, read(self.inputs["relevance"])
 
@@ -79,10 +81,7 @@ class Answer:
 
 def answer(question: Question) -> Answer:
     """The reference's answer in rationals, or in balls where a root enters."""
-    if question.ball or not rational_roots(question):
-        problem = pose(question, ball_array)
-    else:
-        problem = pose(question, exact_array)
+    problem = pose(question, exact_array if rational_roots(question) else ball_array)
     shares = list(normalized(problem))
     received, ledger = shares_to_result(problem, shares)
     if question.after is not None:
@@ -92,8 +91,8 @@ def answer(question: Question) -> Answer:
 
 def rational_roots(question: Question) -> bool:
     """Whether every root that the question needs is rational; a deviation may need another one than its case."""
-    if question.node["op"] != "batch-norm":
-        return True
+    if question.ball or question.node["op"] != "batch-norm":
+        return not question.ball
     try:
         layer, x, _ = question.arrays(exact_array)
         layer.affine(x)
@@ -192,9 +191,7 @@ class Case:
     def gauge(self) -> dict[str, Any]:
         """G, H, S per input name and Y as float64 arrays; fan_in, fan_out, kappa."""
         stored = self.data["gauges"]
-        out: dict[str, Any] = {
-            k: {name: floats(exact_array(t)) for name, t in stored[k].items()} for k in ("G", "H", "S")
-        }
+        out: dict[str, Any] = {k: {name: floats(exact_array(t)) for name, t in stored[k].items()} for k in ("G", "H", "S")}
         return {
             **out,
             "Y": floats(exact_array(stored["Y"])),

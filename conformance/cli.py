@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from conformance import adapter, golden, report, runner
@@ -28,10 +29,16 @@ DTYPES = ("float64", "float32", "float16")
 
 @app.command()
 def run(
-    candidate: Annotated[str, typer.Argument(help="A name (see `candidates`), a path ending in .py, or a module.")] = adapter.DEFAULT,
-    dtype: Annotated[list[str] | None, typer.Option(help="float64, float32 or float16; repeatable. Default: float64 and float32.")] = None,
+    candidate: Annotated[
+        str, typer.Argument(help="A name (see `candidates`), a path ending in .py, or a module.")
+    ] = adapter.DEFAULT,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="float64, float32 or float16; repeatable. Default: float64 and float32.")
+    ] = None,
     case: Annotated[list[str] | None, typer.Option(help="Only cases whose id matches this glob; repeatable.")] = None,
-    feature: Annotated[list[str] | None, typer.Option(help="Only cases that need a feature matching this glob; repeatable.")] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(help="Only cases that need a feature matching this glob; repeatable.")
+    ] = None,
     report_dir: Annotated[Path | None, typer.Option("--report", help="Write results.ndjson to this folder.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace results in the report folder.")] = False,
 ) -> None:
@@ -61,7 +68,13 @@ def run(
 
 
 def _judge_one(
-    each: Candidate, cases: list[Case], dtypes: list[str], results: report.Results, out: report.Console, advance: "Advance", complete: bool
+    each: Candidate,
+    cases: list[Case],
+    dtypes: list[str],
+    results: report.Results,
+    out: Console,
+    advance: "Advance",
+    complete: bool,
 ) -> bool:
     """Judge one system and print its summary; True if something is wrong outside its waivers."""
     found: list[Result] = []
@@ -85,7 +98,9 @@ def _judge_one(
 @app.command("list")
 def list_cases(
     case: Annotated[list[str] | None, typer.Option(help="Only cases whose id matches this glob; repeatable.")] = None,
-    feature: Annotated[list[str] | None, typer.Option(help="Only cases that need a feature matching this glob; repeatable.")] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(help="Only cases that need a feature matching this glob; repeatable.")
+    ] = None,
 ) -> None:
     """List cases: id, status, flags."""
     for each in _selected(case, feature):
@@ -100,7 +115,10 @@ def show(case: Annotated[str, typer.Argument(help="A case id, or a glob that mat
     found = golden.select(golden.load(), [case])
     if len(found) != 1:
         near = ", ".join(c.id for c in (found or golden.select(golden.load(), [f"*{case}*"]))[:5])
-        _fail(f"{case}: expected the id of one case, found {len(found)}" + (f"; near: {near}" if near else "; see lrp-conform list"))
+        _fail(
+            f"{case}: expected the id of one case, found {len(found)}"
+            + (f"; near: {near}" if near else "; see lrp-conform list")
+        )
     show_case(found[0], report.console())
 
 

@@ -113,7 +113,9 @@ def _activation(word: str, rule: str) -> Change:
     def change(q: Question) -> Question | None:
         if q.node["op"] != "activation" or q.node["attrs"]["linearization"] == word:
             return None
-        return q.with_attrs(linearization=word).replace(rule={"rule": rule, "stabilizer": q.rule["stabilizer"], "bias": RULES[rule].bias[0]})
+        return q.with_attrs(linearization=word).replace(
+            rule={"rule": rule, "stabilizer": q.rule["stabilizer"], "bias": RULES[rule].bias[0]}
+        )
 
     return change
 
@@ -217,4 +219,3 @@ def apply(names: tuple[str, ...], question: Question) -> Question | None:
     for name in names:
         changed = None if changed is None else BY_NAME[name].change(changed)
     return changed
-

@@ -171,7 +171,11 @@ def _ball_certificates(recipe: Recipe, found: Answer) -> list[str]:
     problem = pose(recipe.question, ball_array, "explicit")
     again, _ = shares_to_result(problem, list(normalized(problem)))
     pairs = zip((*again, found.y), (*found.relevance, problem.affine.y), strict=True)
-    if not all(p.overlaps(q) and float(p.rad()) < 2.0**-200 for a, b in pairs for p, q in zip(a.reshape(-1), b.reshape(-1), strict=True)):
+    if not all(
+        p.overlaps(q) and float(p.rad()) < 2.0**-200
+        for a, b in pairs
+        for p, q in zip(a.reshape(-1), b.reshape(-1), strict=True)
+    ):
         raise CertificateError(f"{recipe.id}: the balls of two evaluations do not meet")
     return ["ball-arithmetic-256-bit", "explicit-equals-structured"]
 
@@ -235,10 +239,8 @@ def _gauges(recipe: Recipe, found: Answer) -> Json:
 
 def _conservation(found: Answer) -> Json:
     totals = sum(r.reshape(r.shape[0], -1).sum(axis=-1) for r in found.relevance)
-    if isinstance(totals.flat[0], arb):
-        total = tensor(np.asarray([float(v.mid()) for v in totals]))
-    else:
-        total = tensor(totals)
+    balls = isinstance(totals.flat[0], arb)
+    total = tensor(np.asarray([float(v.mid()) for v in totals]) if balls else totals)
     return {"total": total, "G": _gauge_tensor(found.gauges.total_G), "H": _gauge_tensor(found.gauges.total_H)}
 
 
@@ -266,7 +268,12 @@ def representable(recipe: Recipe, found: Answer) -> list[str]:
         v = getattr(rule, f.name)
         given += [Fraction(w) for w in (v if isinstance(v, tuple) else (v,)) if isinstance(w, int | Fraction)]
     g = found.gauges
-    reach = max(float(a.upper()) if isinstance(a, arb) else float(rational(a)) for arrays in (g.G, g.S, (g.Y,)) for b in arrays for a in b.reshape(-1))
+    reach = max(
+        float(a.upper()) if isinstance(a, arb) else float(rational(a))
+        for arrays in (g.G, g.S, (g.Y,))
+        for b in arrays
+        for a in b.reshape(-1)
+    )
     epsilon = float(Fraction(stabilizer.epsilon))
     out = []
     for name in ("float64", "float32", "float16"):
@@ -289,7 +296,13 @@ def _dialects(recipe: Recipe, found: Answer) -> Json:
     for dialect in DIALECTS.values():
         if not _touches(dialect, rule, layer):
             continue
-        given = None if recipe.rule["stabilizer"]["kind"] in ("none", "signed_add") and rule.name != "epsilon" and stabilizer.kind == "none" else stabilizer
+        given = (
+            None
+            if recipe.rule["stabilizer"]["kind"] in ("none", "signed_add")
+            and rule.name != "epsilon"
+            and stabilizer.kind == "none"
+            else stabilizer
+        )
         try:
             result = lrp.propagate(layer, x, relevance, plain, stabilizer=given, dialect=dialect).relevance
         except lrp.LRPError:
@@ -297,14 +310,22 @@ def _dialects(recipe: Recipe, found: Answer) -> Json:
         arrays = result if isinstance(result, tuple) else (result,)
         if any(a.shape != r.shape for a, r in zip(arrays, found.relevance, strict=True)):
             continue
-        off = max(abs(float(rational(p) - rational(q))) for a, r in zip(arrays, found.relevance, strict=True) for p, q in zip(a.reshape(-1), r.reshape(-1), strict=True))
+        off = max(
+            abs(float(rational(p) - rational(q)))
+            for a, r in zip(arrays, found.relevance, strict=True)
+            for p, q in zip(a.reshape(-1), r.reshape(-1), strict=True)
+        )
         if off > 1e-3 * size:
             out[dialect.name] = {n: _short(a) for n, a in zip(recipe.node["inputs"], arrays, strict=True)}
     return out
 
 
 def _touches(dialect: Dialect, rule: Any, layer: Any) -> bool:
-    named_here = rule.name in dialect.biases or rule.name in dialect.rules or type(layer).__name__ in (*dialect.layers, *dialect.layer_rules)
+    named_here = (
+        rule.name in dialect.biases
+        or rule.name in dialect.rules
+        or type(layer).__name__ in (*dialect.layers, *dialect.layer_rules)
+    )
     return named_here or (rule.name in ("zero", "epsilon") and dialect.name == "lxt-2.1")
 
 

@@ -75,7 +75,9 @@ def judge(case: Case, output: dict[str, Any], dtype: str, composed: bool = False
     if tau > 1:
         return Judgement("nonconformant", tau, tau_total, bits, detail=detail)
     if _vacuous(target):
-        return Judgement("indeterminate", tau, tau_total, bits, detail={"why": "the bound exceeds a tenth of the relevance at this dtype"})
+        return Judgement(
+            "indeterminate", tau, tau_total, bits, detail={"why": "the bound exceeds a tenth of the relevance at this dtype"}
+        )
     if tau_total is not None and tau_total > 1:
         return Judgement("nonconformant", tau, tau_total, bits, detail={**detail, "conservation": sample})
     return Judgement("conformant", tau, tau_total, bits)
@@ -92,7 +94,8 @@ def expected(case: Case, dtype: str, composed: bool = False) -> Target:
     g = case.gauge
     more = 3 if composed else 0
     bounds = tuple(
-        allowed(g["G"][n], g["H"][n], g["S"][n], g["fan_in"], g["fan_out"] + more, g["kappa"], dtype) + case.radius for n in case.answers
+        allowed(g["G"][n], g["H"][n], g["S"][n], g["fan_in"], g["fan_out"] + more, g["kappa"], dtype) + case.radius
+        for n in case.answers
     )
     return Target(tuple(case.expected_floats[n] for n in case.answers), bounds)
 
@@ -150,7 +153,10 @@ def _forward(case: Case, y: Any, dtype: str) -> dict[str, Any]:
     if not len(wrong):
         return {}
     at = tuple(int(i) for i in wrong[0])
-    return {"why": f"y{list(at)} = {float(y[at])!r}, expected {want[at]}: the model differs, relevance is not judged", "index": list(at)}
+    return {
+        "why": f"y{list(at)} = {float(y[at])!r}, expected {want[at]}: the model differs, relevance is not judged",
+        "index": list(at),
+    }
 
 
 def _bit_equal(case: Case, found: list[Any]) -> bool:
@@ -212,7 +218,7 @@ def _worst(case: Case, found: list[Any], target: Target, where: tuple[int, tuple
 def _vacuous(target: Target) -> bool:
     largest = max((float(np.abs(e).max()) for e in target.expected if e.size), default=0.0)
     bound = max((float(b.max()) for b in target.bound if b.size), default=0.0)
-    return bound > VACUOUS * largest and largest > 0 or math.isinf(bound)
+    return (bound > VACUOUS * largest and largest > 0) or math.isinf(bound)
 
 
 # Dialects -----------------------------------------------------------------------------------------------------------

@@ -27,8 +27,10 @@ def _after(f: Callable[[Array], Array]) -> Change:
 
 def _scaled(factor: Fraction) -> Change:
     def spoil(r: Array) -> Array:
-        return r * (type(r.flat[0])(factor.numerator) / type(r.flat[0])(factor.denominator)) if r.dtype == object else (
-            r * r.dtype.type(float(factor))
+        return (
+            r * (type(r.flat[0])(factor.numerator) / type(r.flat[0])(factor.denominator))
+            if r.dtype == object
+            else (r * r.dtype.type(float(factor)))
         )
 
     return _after(spoil)
@@ -206,11 +208,27 @@ def _batch_coupled(r: Array) -> Array:
 _LINEAR = ("zero", "epsilon", "norm")
 _HALVES = ("alpha-beta", "z-plus")
 MISTAKES: tuple[tuple[str, str, Change], ...] = (
-    ("one-gradient", "one gradient of the composed bounded function: x and the bounds do not multiply", _variant(_one_gradient, "z-box")),
-    ("undivided", "contributions never divided by their sum", _variant(_undivided, *_LINEAR, "w-square", "flat", "z-plus", "z-plus-fast", "gamma", "z-box", "abs-z")),
-    ("no-input-factor", "the multiplication by x forgotten", _variant(_no_input_factor, *_LINEAR, "z-plus", "z-plus-fast", "gamma")),
+    (
+        "one-gradient",
+        "one gradient of the composed bounded function: x and the bounds do not multiply",
+        _variant(_one_gradient, "z-box"),
+    ),
+    (
+        "undivided",
+        "contributions never divided by their sum",
+        _variant(_undivided, *_LINEAR, "w-square", "flat", "z-plus", "z-plus-fast", "gamma", "z-box", "abs-z"),
+    ),
+    (
+        "no-input-factor",
+        "the multiplication by x forgotten",
+        _variant(_no_input_factor, *_LINEAR, "z-plus", "z-plus-fast", "gamma"),
+    ),
     ("negative-inputs-dropped", "w- x- forgotten in the positive contributions", _variant(_positive_inputs_only, *_HALVES)),
-    ("half-of-beta-forgotten", "w+ x- forgotten in the negative contributions", _variant(_half_of_beta_forgotten, "alpha-beta")),
+    (
+        "half-of-beta-forgotten",
+        "w+ x- forgotten in the negative contributions",
+        _variant(_half_of_beta_forgotten, "alpha-beta"),
+    ),
     ("beta-added", "the negative half added instead of subtracted", _variant(_beta_added, "alpha-beta")),
     ("alpha-beta-swapped", "alpha and beta exchanged", _variant(_factors_swapped, "alpha-beta")),
     ("bias-twice", "the bias counted twice", _variant(_bias_twice, *_LINEAR, "gamma", "alpha-beta")),
@@ -235,4 +253,3 @@ MISTAKES: tuple[tuple[str, str, Change], ...] = (
     ("padding-off-by-one", "the window starts one element late", _shifted_padding),
     ("first-input-twice", "the first input's relevance handed to every input", _first_input_twice),
 )
-

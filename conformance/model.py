@@ -47,7 +47,18 @@ LAYERS: dict[str, Callable[[Params, Params], Any]] = {
     "embedding": lambda p, a: lrp.Embedding(p["weight"], a["reduce"]),
     "activation": lambda p, a: lrp.Activation(a["function"], a["linearization"], parse(a.get("slope", "0"))),
 }
-SPATIAL = ("conv", "conv-transpose", "avg-pool", "sum-pool", "global-avg-pool", "max-pool", "batch-norm", "pad", "crop", "upsample")
+SPATIAL = (
+    "conv",
+    "conv-transpose",
+    "avg-pool",
+    "sum-pool",
+    "global-avg-pool",
+    "max-pool",
+    "batch-norm",
+    "pad",
+    "crop",
+    "upsample",
+)
 
 
 def layer(node: Params, params: dict[str, Array]) -> Any:
@@ -166,7 +177,16 @@ def as_floats(spec: Params, dtype: str) -> Params:
         else:
             converted = value(given)
             if isinstance(converted, np.ndarray | tuple):
-                out[name] = np.asarray([float(v.p) / float(v.q) if hasattr(v, "p") else float(v) for v in np.ravel(np.asarray(converted, dtype=object))]).reshape(np.shape(converted)).astype(dtype)
+                out[name] = (
+                    np.asarray(
+                        [
+                            float(v.p) / float(v.q) if hasattr(v, "p") else float(v)
+                            for v in np.ravel(np.asarray(converted, dtype=object))
+                        ]
+                    )
+                    .reshape(np.shape(converted))
+                    .astype(dtype)
+                )
             else:
                 out[name] = converted if isinstance(converted, str) else float(converted)
     return out

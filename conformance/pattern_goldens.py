@@ -71,7 +71,9 @@ def _naive(weight: np.ndarray, x: np.ndarray, mask: str) -> list[Any]:
         kept = [k for k in range(n) if mask == "all" or (y[k] > 0) == (mask == "positive")]
         count = len(kept) or 1
         mean_y = sum(y) / n
-        cov = [sum(rows[k][i] * y[k] for k in kept) / count - sum(rows[k][i] for k in kept) / count * mean_y for i in range(ins)]
+        cov = [
+            sum(rows[k][i] * y[k] for k in kept) / count - sum(rows[k][i] for k in kept) / count * mean_y for i in range(ins)
+        ]
         v = sum(w[j][i] * cov[i] for i in range(ins))
         for i in range(ins):
             out[i][j] = cov[i] / (v if v else 1)
@@ -95,4 +97,7 @@ def _gauges(weight: np.ndarray, x: np.ndarray, mask: str) -> tuple[np.ndarray, n
 def _hex(array: np.ndarray) -> Json:
     """Eight significant bits, rounded up."""
     mantissa, exponent = np.frexp(array)
-    return {"shape": list(array.shape), "data": [float(v).hex() for v in np.ldexp(np.ceil(mantissa * 256), exponent - 8).reshape(-1)]}
+    return {
+        "shape": list(array.shape),
+        "data": [float(v).hex() for v in np.ldexp(np.ceil(mantissa * 256), exponent - 8).reshape(-1)],
+    }

@@ -109,7 +109,9 @@ def table(results: Iterable[Result]) -> Table:
         named = "; ".join([*names, *(h for h in hints if h)])
         total = len(members) + declined[feature] // max(1, len({d for f, d in rows if f == feature}))
         cells = [Text(str(count[c]) if count[c] else "·", style=_style(c) if count[c] else "dim") for c in COLUMNS]
-        out.add_row(feature, dtype, *cells, str(total), "" if tau is None else f"{tau:.2g}", "" if bits is None else f"{bits:g}", named)
+        out.add_row(
+            feature, dtype, *cells, str(total), "" if tau is None else f"{tau:.2g}", "" if bits is None else f"{bits:g}", named
+        )
     return out
 
 
@@ -165,7 +167,8 @@ def line(r: Result) -> str:
         return f"{r.case} {r.dtype}: {d.get('why', r.verdict)}"
     at = "".join(f"[{i}]" for i in d["index"])
     expected = f"{d['expected']} = {d['decimal']:.10g}" if d["expected"] and "/" in d["expected"] else f"{d['decimal']:.10g}"
-    text = f"{r.case} {r.dtype}: {d['input']}{at} = {d['got']:.10g}, expected {expected}, |error| {d['error']:.2g}, allowed {d['allowed']:.2g}"
+    size = f"|error| {d['error']:.2g}, allowed {d['allowed']:.2g}"
+    text = f"{r.case} {r.dtype}: {d['input']}{at} = {d['got']:.10g}, expected {expected}, {size}"
     if "conservation" in d:
         c = d["conservation"]
         text += f"; total of sample {c['sample']} off by {c['off']:.2g}, allowed {c['allowed']:.2g}"

@@ -54,11 +54,26 @@ class Result:
         """The result as one line of results.ndjson: raw outputs included, so that it can be judged again."""
         j = self.judgement
         return {
-            "case": self.case, "uid": self.uid, "feature": self.feature, "candidate": self.candidate, "version": self.version,
-            "dtype": self.dtype, "device": self.device, "features": list(self.features), "verdict": j.verdict, "dialect": j.dialect,
-            "hint": j.hint, "tau": j.tau, "tau_total": j.tau_total, "effective_bits": j.effective_bits, "detail": j.detail,
-            "waiver": self.waiver, "deterministic": self.deterministic, "seconds": round(self.seconds, 6), "output": _raw(self.output),
-        }  # fmt: skip
+            "case": self.case,
+            "uid": self.uid,
+            "feature": self.feature,
+            "candidate": self.candidate,
+            "version": self.version,
+            "dtype": self.dtype,
+            "device": self.device,
+            "features": list(self.features),
+            "verdict": j.verdict,
+            "dialect": j.dialect,
+            "hint": j.hint,
+            "tau": j.tau,
+            "tau_total": j.tau_total,
+            "effective_bits": j.effective_bits,
+            "detail": j.detail,
+            "waiver": self.waiver,
+            "deterministic": self.deterministic,
+            "seconds": round(self.seconds, 6),
+            "output": _raw(self.output),
+        }
 
 
 def _raw(output: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -67,7 +82,7 @@ def _raw(output: Mapping[str, Any] | None) -> dict[str, Any] | None:
     out: dict[str, Any] = {}
     for name in ("y", "relevance", "pattern"):
         given = output.get(name)
-        arrays = given if isinstance(given, list | tuple) else [given]
+        arrays: list[Any] = list(given) if isinstance(given, list | tuple) else [given]
         if all(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arrays):
             out[name] = [{"shape": list(a.shape), "data": [float(v).hex() for v in a.reshape(-1)]} for a in arrays]
     return out
@@ -100,9 +115,20 @@ def _ask(candidate: Candidate, case: Case, dtype: str, device: str, progress: Ca
             judgement = judgement.replace(hint="nondeterministic: a second call gave another answer")
     progress(1)
     return Result(
-        case.id, case.uid, case.feature, candidate.name, candidate.version, dtype, device, tuple(sorted(case.features)), judgement,
-        time.perf_counter() - start, repeats, _waived(candidate.waivers, case.id, dtype), output,
-    )  # fmt: skip
+        case.id,
+        case.uid,
+        case.feature,
+        candidate.name,
+        candidate.version,
+        dtype,
+        device,
+        tuple(sorted(case.features)),
+        judgement,
+        time.perf_counter() - start,
+        repeats,
+        _waived(candidate.waivers, case.id, dtype),
+        output,
+    )
 
 
 def _waived(waivers: Iterable[Waiver], case: str, dtype: str) -> str | None:
@@ -151,13 +177,14 @@ def compose(run_one: Callable[[dict[str, Any]], Mapping[str, Any]], asked: dict[
     """
     several = isinstance(asked["x"], list)
     xs = asked["x"] if several else [asked["x"]]
-    ys, parts = [], []
+    ys: list[Array] = []
+    parts: list[list[Array]] = []
     for n in range(xs[0].shape[0]):
         single = [x[n : n + 1] for x in xs]
         base = {k: v for k, v in asked.items() if k != "relevance"} | {"x": single if several else single[0]}
         wanted = asked["relevance"][n].reshape(-1).astype(np.float64)
         total: list[Array] = [np.zeros(x.shape, np.float64) for x in single]
-        y = None
+        y: Array = None
         for j in range(wanted.size):
             if wanted[j] == 0 and y is not None:
                 continue
@@ -182,7 +209,7 @@ def _same(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
     a, b = first.get(key), (second or {}).get(key)
     arrays = (a, b) if isinstance(a, list | tuple) else ([a], [b])
     try:
-        return all(np.array_equal(p, q, equal_nan=True) for p, q in zip(*arrays, strict=True))  # type: ignore[arg-type]
+        return all(np.array_equal(p, q, equal_nan=True) for p, q in zip(*arrays, strict=True))
     except (TypeError, ValueError):
         return True  # what is no array is judged as such
 
@@ -258,4 +285,3 @@ def check_waivers(candidate: Candidate, results: list[Result], complete: bool) -
 
 def counts(results: Iterable[Result]) -> Counter[str]:
     return Counter(r.verdict for r in results)
-

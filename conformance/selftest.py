@@ -69,7 +69,9 @@ class Proof:
         for name, row in self.power.items():
             grid.add_row(name, *(f"{row[d][0]} / {row[d][1]}" if d in row else "" for d in DTYPES))
         out.print(grid)
-        out.print(f"mutants: {self.mutants}, missed: {len(self.missed)}" + "".join(f"\n    {text}" for text in self.missed[:20]))
+        out.print(
+            f"mutants: {self.mutants}, missed: {len(self.missed)}" + "".join(f"\n    {text}" for text in self.missed[:20])
+        )
 
 
 def selftest(cases: list[Case], advance: Callable[[int], None] = lambda n: None) -> Proof:
@@ -191,12 +193,17 @@ STRUCTURAL: dict[str, Callable[[], Callable[[dict[str, Any], Output], Any]]] = {
 
 def _truncated(r: np.ndarray, bits: int) -> np.ndarray:
     mantissa, exponent = np.frexp(r)
-    return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(r.dtype)
+    rounded: np.ndarray = np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(r.dtype)
+    return rounded
 
 
 def structural_mutants(cases: list[Case], proof: Proof) -> None:
     """Run every structural mutant through the runner, on cases of two samples with generic data."""
-    chosen = [c for c in cases if c.id.startswith(("dense.alpha-beta.generic", "dense.epsilon.exact-0", "classic.two-samples", "conv.z-plus.exact"))]
+    chosen = [
+        c
+        for c in cases
+        if c.id.startswith(("dense.alpha-beta.generic", "dense.epsilon.exact-0", "classic.two-samples", "conv.z-plus.exact"))
+    ]
     by_input = {_key(case.adapter_case(d)): (case, d) for case in chosen for d in ("float64", "float32")}
     features = frozenset(f for case in chosen for f in case.features)
     for name, make in STRUCTURAL.items():

@@ -46,7 +46,9 @@ def show(case: Case, out: Console) -> None:
     told = [f"{dtype}: {', '.join(names)}" for dtype, names in case.data["discriminates"].items() if names]
     if told:
         out.print("tells apart, " + "\n  then at ".join(told))
-    out.print(f"exact in {', '.join(case.data['exact_in']) or 'no format'}; certificates: {', '.join(case.data['certificates'])}")
+    out.print(
+        f"exact in {', '.join(case.data['exact_in']) or 'no format'}; certificates: {', '.join(case.data['certificates'])}"
+    )
 
 
 def _parts(case: Case, out: Console) -> None:
@@ -62,7 +64,9 @@ def _parts(case: Case, out: Console) -> None:
             out.print(f"part {k}: {n.shape[-2]} outputs x {n.shape[-1]} inputs, not printed")
             continue
         for sample in range(n.shape[0]):
-            grid = Table(title=f"part {k}, sample {sample}: n_ji, c_j, d_j, D_j, R_j", title_justify="left", box=None, pad_edge=False)
+            grid = Table(
+                title=f"part {k}, sample {sample}: n_ji, c_j, d_j, D_j, R_j", title_justify="left", box=None, pad_edge=False
+            )
             grid.add_column("j", style="dim")
             for i in range(n.shape[-1]):
                 grid.add_column(f"i={i}", justify="right")

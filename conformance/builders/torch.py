@@ -49,7 +49,8 @@ class Stacked(nn.Module):
         self.inner = inner
 
     def forward(self, *x: Tensor) -> Tensor:
-        return self.inner(torch.stack(x, dim=-1))
+        y: Tensor = self.inner(torch.stack(x, dim=-1))
+        return y
 
 
 def tensor(array: Any, dtype: torch.dtype, device: str = "cpu") -> Tensor:
@@ -105,8 +106,7 @@ def _convolution(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module:
     if transposed:
         options["output_padding"] = _per_axis(attrs, "output_padding", axes, 0)
         if any(
-            o >= max(s, d)
-            for o, s, d in zip(options["output_padding"], options["stride"], options["dilation"], strict=True)
+            o >= max(s, d) for o, s, d in zip(options["output_padding"], options["stride"], options["dilation"], strict=True)
         ):
             raise Unsupported("torch wants an output padding below the stride or the dilation")
         channels = weight.shape[0], weight.shape[1] * groups
@@ -178,7 +178,8 @@ _MAKERS: dict[str, Callable[[Node, Mapping[str, Any], Tensor], nn.Module]] = {
 def _of_dimension(name: str, axes: int) -> Callable[..., nn.Module]:
     if axes not in (1, 2, 3):
         raise Unsupported(f"torch has no {name} for {axes} spatial axes")
-    return getattr(nn, f"{name}{axes}d")
+    module: Callable[..., nn.Module] = getattr(nn, f"{name}{axes}d")
+    return module
 
 
 def _per_axis(attrs: Mapping[str, Any], name: str, axes: int, default: int) -> tuple[int, ...]:

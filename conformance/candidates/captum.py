@@ -8,6 +8,7 @@ message asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
@@ -106,22 +107,15 @@ def _addition(lib: SimpleNamespace, count: int) -> Any:
     return lib.Addition_Module()
 
 
+@cache
 def _libraries() -> SimpleNamespace:
-    global _loaded
-    if _loaded is None:
-        try:
-            import torch
-            from captum.attr import LRP
-            from captum.attr._utils import lrp_rules
-            from captum.attr._utils.custom_modules import Addition_Module
-        except ModuleNotFoundError as missing:
-            raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch captum") from None
-        from conformance.builders.torch import build, tensor
+    try:
+        import torch
+        from captum.attr import LRP
+        from captum.attr._utils import lrp_rules
+        from captum.attr._utils.custom_modules import Addition_Module
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch captum") from None
+    from conformance.builders.torch import build, tensor
 
-        _loaded = SimpleNamespace(
-            torch=torch, LRP=LRP, rules=lrp_rules, Addition_Module=Addition_Module, build=build, tensor=tensor
-        )
-    return _loaded
-
-
-_loaded: SimpleNamespace | None = None
+    return SimpleNamespace(torch=torch, LRP=LRP, rules=lrp_rules, Addition_Module=Addition_Module, build=build, tensor=tensor)

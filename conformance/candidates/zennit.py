@@ -8,6 +8,7 @@ run as they come, because what they do with a bias is the question.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,7 @@ except metadata.PackageNotFoundError:
     _VERSION = "not installed"
 
 _FEATURES = {
-    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add flatten pad upsample "
-    "activation",
+    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add flatten pad upsample activation",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding output-padding",
     "pool": "padding exclude-padding",
@@ -125,22 +125,17 @@ def _bound(lib: SimpleNamespace, bound: Any, x: Any) -> Any:
     return bound.reshape((1, -1) + (1,) * (x.ndim - 2)) if bound.ndim == 1 else bound
 
 
+@cache
 def _libraries() -> SimpleNamespace:
-    global _loaded
-    if _loaded is None:
-        try:
-            import torch
-            from zennit import rules
-            from zennit.core import Stabilizer
-            from zennit.layer import Sum
-        except ModuleNotFoundError as missing:
-            raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch torchvision zennit") from None
-        from conformance.builders.torch import Stacked, build, tensor
+    try:
+        import torch
+        from zennit import rules
+        from zennit.core import Stabilizer
+        from zennit.layer import Sum
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch torchvision zennit") from None
+    from conformance.builders.torch import Stacked, build, tensor
 
-        _loaded = SimpleNamespace(
-            torch=torch, rules=rules, Stabilizer=Stabilizer, Sum=Sum, Stacked=Stacked, build=build, tensor=tensor
-        )
-    return _loaded
-
-
-_loaded: SimpleNamespace | None = None
+    return SimpleNamespace(
+        torch=torch, rules=rules, Stabilizer=Stabilizer, Sum=Sum, Stacked=Stacked, build=build, tensor=tensor
+    )

@@ -77,7 +77,7 @@ class Draw:
         self._random = random.Random(seed)
 
     def tensor(self, *shape: int, low: int = -3, high: int = 3, zeros: bool = True, denominator: int = 1) -> Spec:
-        values = []
+        values: list[Fraction] = []
         while len(values) < prod(shape):
             v = self._random.randint(low * denominator, high * denominator)
             if v or zeros:
@@ -86,7 +86,7 @@ class Draw:
 
     def significant(self, *shape: int, bits: int = 11, scale: int = 2) -> Spec:
         """Awkward numbers of both signs with `bits` significant bits: representable down to that format."""
-        values = []
+        values: list[Fraction] = []
         for _ in range(prod(shape)):
             mantissa = self._random.randint(2 ** (bits - 1), 2**bits - 1) | 1
             exponent = self._random.randint(-scale, scale)
@@ -104,7 +104,8 @@ def outputs(question_node: Spec, inputs: dict[str, Spec]) -> np.ndarray:
     """The layer's exact output."""
     probe = Question(question_node, {}, {**inputs, "relevance": integers((1,), [1])})
     layer, x, _ = probe.arrays(exact_array)
-    return layer.affine(*(x if isinstance(x, tuple) else (x,))).y
+    y: np.ndarray = layer.affine(*(x if isinstance(x, tuple) else (x,))).y
+    return y
 
 
 def problem(question: Question) -> tuple[Problem, list[Share]]:
@@ -116,7 +117,7 @@ def divisible(question_node: Spec, rule: Spec, inputs: dict[str, Spec], draw: Dr
     """Relevance of which every R_j is a small multiple of each of its denominators; None where one is zero."""
     y = outputs(question_node, inputs)
     ones = tensor(np.full(y.shape, fmpq(1), dtype=object))
-    settled, shares = problem(Question(question_node, rule, {**inputs, "relevance": ones}))
+    _, shares = problem(Question(question_node, rule, {**inputs, "relevance": ones}))
     values = []
     for at in np.ndindex(y.shape):
         flat = (at[0], *at[1:])
@@ -155,7 +156,13 @@ def exact_formats(question: Question) -> list[str]:
         note(gauge.rows() + work + absolute(share.stabilized - share.d))
         for array in gauge.distribute(absolute(share.s)):
             note(array)
-        for values in (wide.part.n.values, wide.part.n.values * twin.flat(twin.arrived)[..., None], wide.s, wide.stabilized, share.part.c):
+        for values in (
+            wide.part.n.values,
+            wide.part.n.values * twin.flat(twin.arrived)[..., None],
+            wide.s,
+            wide.stabilized,
+            share.part.c,
+        ):
             note(values)
     if any(g & (g - 1) for g in grains):
         return []

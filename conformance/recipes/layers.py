@@ -58,7 +58,11 @@ def conv() -> Iterator[Recipe]:
         "three-axes": make((2, 1), (2, 3, 2), (2, 2, 1)),
         "no-output-overlap": make((1, 2), (4, 4), (2, 2), stride=[2, 2]),
     }
-    entries = [spec("epsilon", epsilon=1), spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1)), spec("zero", bias="ignore", stabilizer=signed(1))]
+    entries = [
+        spec("epsilon", epsilon=1),
+        spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1)),
+        spec("zero", bias="ignore", stabilizer=signed(1)),
+    ]
     yield from _several("conv-geometry", makes, entries)
 
 
@@ -128,13 +132,32 @@ def pools() -> Iterator[Recipe]:
     def whole(size: tuple[int, ...]) -> Make:
         return lambda draw: (node("global-avg-pool"), _x(draw, 2, 2, *size))
 
-    yield from _several("global-avg-pool", {"one-axis": whole((4,)), "two-axes": whole((2, 2)), "three-axes": whole((2, 1, 2))}, entries, want="float32")
+    yield from _several(
+        "global-avg-pool",
+        {"one-axis": whole((4,)), "two-axes": whole((2, 2)), "three-axes": whole((2, 1, 2))},
+        entries,
+        want="float32",
+    )
 
 
 def max_pools() -> Iterator[Recipe]:
-    def case(name: str, size: tuple[int, ...], kernel: tuple[int, ...], values: list[int] | None = None, rule: Spec = PASS, **attrs: Any) -> Recipe:
+    def case(
+        name: str,
+        size: tuple[int, ...],
+        kernel: tuple[int, ...],
+        values: list[int] | None = None,
+        rule: Spec = PASS,
+        **attrs: Any,
+    ) -> Recipe:
         n = len(size)
-        usual: Spec = {"kernel": list(kernel), "stride": list(kernel), "padding": [[0, 0]] * n, "dilation": [1] * n, "ties": "first", "linearization": "winner"}
+        usual: Spec = {
+            "kernel": list(kernel),
+            "stride": list(kernel),
+            "padding": [[0, 0]] * n,
+            "dilation": [1] * n,
+            "ties": "first",
+            "linearization": "winner",
+        }
         draw = Draw(f"max-pool.{name}")
         x = integers((1, 1, *size), values) if values else draw.tensor(1, 1, *size, low=-9, high=9)
         flags = ("ties",) if values and len(set(values)) < len(values) else ()
@@ -168,57 +191,122 @@ def batch_norms() -> Iterator[Recipe]:
         }
         return node("batch-norm", params, epsilon=epsilon, linearization=word)
 
-    shapes = {"dense": (3, 2), "one-axis": (2, 2, 3), "two-axes": (2, 2, 2, 2), "three-axes": (1, 2, 2, 1, 2)}
-    makes = {name: (lambda draw, shape=shape: (layer(draw), _x(draw, *shape))) for name, shape in shapes.items()}
-    entries = [spec("zero"), spec("zero", stabilizer=signed(1)), spec("zero", bias="ignore"), spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1))]
+    def make(shape: tuple[int, ...], word: str = "affine") -> Make:
+        return lambda draw: (layer(draw, word), _x(draw, *shape))
+
+    shapes: dict[str, tuple[int, ...]] = {
+        "dense": (3, 2),
+        "one-axis": (2, 2, 3),
+        "two-axes": (2, 2, 2, 2),
+        "three-axes": (1, 2, 2, 1, 2),
+    }
+    makes = {name: make(shape) for name, shape in shapes.items()}
+    entries = [
+        spec("zero"),
+        spec("zero", stabilizer=signed(1)),
+        spec("zero", bias="ignore"),
+        spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1)),
+    ]
     yield from _several("batch-norm", makes, entries, want="float32")
     for word in ("centered", "at_mean_zero"):
-        makes = {f"seen-{word.replace('_', '-')}": lambda draw, word=word: (layer(draw, word), _x(draw, 3, 2))}
-        yield from _several("batch-norm", makes, entries[:2], want="float32")
+        seen = {f"seen-{word.replace('_', '-')}": make((3, 2), word)}
+        yield from _several("batch-norm", seen, entries[:2], want="float32")
     for word in ("without_epsilon", "variance_squared"):
         draw = Draw(f"batch-norm.seen-{word}")
-        params = {"gamma": integers((2,), [2, -3]), "beta": integers((2,), [1, 2]), "mean": integers((2,), [1, -1]), "variance": integers((2,), {"without_epsilon": ["1/4", "4"], "variance_squared": ["3", "4"]}[word])}
+        params = {
+            "gamma": integers((2,), [2, -3]),
+            "beta": integers((2,), [1, 2]),
+            "mean": integers((2,), [1, -1]),
+            "variance": integers((2,), {"without_epsilon": ["1/4", "4"], "variance_squared": ["3", "4"]}[word]),
+        }
         epsilon = "0"
         node_ = node("batch-norm", params, epsilon=epsilon, linearization=word)
         if word == "variance_squared":  # y needs sqrt(3): the other channel alone
             node_["params"] = {k: integers((1,), v["data"][1:]) for k, v in params.items()}
         x = {"x": draw.tensor(2, len(node_["params"]["gamma"]["data"]), zeros=False)}
-        yield _routed("batch-norm", f"seen-{word.replace('_', '-')}", node_, x, spec("zero", stabilizer=signed(1)), status="extended")
+        yield _routed(
+            "batch-norm", f"seen-{word.replace('_', '-')}", node_, x, spec("zero", stabilizer=signed(1)), status="extended"
+        )
     yield _routed("batch-norm", "pass", layer(Draw("batch-norm.pass")), {"x": Draw("batch-norm.pass").tensor(2, 2, 2)}, PASS)
-    at_mean = {"gamma": integers((2,), [2, 3]), "beta": integers((2,), [3, -1]), "mean": integers((2,), [2, -2]), "variance": integers((2,), ["255/64", "15/64"])}
+    at_mean = {
+        "gamma": integers((2,), [2, 3]),
+        "beta": integers((2,), [3, -1]),
+        "mean": integers((2,), [2, -2]),
+        "variance": integers((2,), ["255/64", "15/64"]),
+    }
     for name, values in (("x-equals-mean", [2, -2, 4, 1]), ("x-equals-mean-in-one", [2, 3, 5, -2])):
         yield Recipe(
             f"batch-norm.{name}",
             node("batch-norm", at_mean, epsilon="1/64", linearization="affine"),
             spec("zero"),
-            {"x": integers((2, 2), values), "relevance": integers((2, 2), [6, -4, 20, 12] if name == "x-equals-mean" else [6, 58, 12, -4])},
+            {
+                "x": integers((2, 2), values),
+                "relevance": integers((2, 2), [6, -4, 20, 12] if name == "x-equals-mean" else [6, 58, 12, -4]),
+            },
             ("x-equals-mean",),
-            "At x = mean the output is beta and the rule is x (gamma/sigma) R / y; a quotient of (y - beta) by (x - mean) is 0/0 there.",
+            "At x = mean the output is beta and the rule is x (gamma/sigma) R / y; (y - beta) / (x - mean) is 0/0 there.",
         )
 
 
 def additions() -> Iterator[Recipe]:
     def sums(*shape: int, count: int = 2) -> Make:
         names = [f"x{k}" for k in range(count)]
-        return lambda draw: (node("add", inputs=names), {name: draw.tensor(*shape, zeros=False, low=-5, high=5) for name in names})
+        return lambda draw: (
+            node("add", inputs=names),
+            {name: draw.tensor(*shape, zeros=False, low=-5, high=5) for name in names},
+        )
 
     makes = {"residual": sums(2, 3), "three-inputs": sums(1, 2, 2, count=3), "image": sums(1, 2, 2, 2)}
     entries = [spec("zero"), spec("norm"), spec("zero", stabilizer=signed(1)), spec("abs-z"), spec("flat"), spec("gradient")]
     yield from _several("add", makes, entries)
     pair = node("add", inputs=("x0", "x1"))
     unequal = {"x0": integers((1, 2), [3, 3000]), "x1": integers((1, 2), [-1, -2999]), "relevance": integers((1, 2), [2, 1])}
-    yield Recipe("add.cancelling", pair, spec("zero"), unequal, ("cancellation", "unequal-summands"), "Shares of 3/2 and -1/2; near cancellation 3000 and -2999.")
-    yield Recipe("add.shares", pair, spec("shares", shares=["3/4", "1/4"]), {**unequal, "relevance": integers((1, 2), [8, -4])}, ("unequal-summands",), "Fixed shares.", status="extended")
+    yield Recipe(
+        "add.cancelling",
+        pair,
+        spec("zero"),
+        unequal,
+        ("cancellation", "unequal-summands"),
+        "Shares of 3/2 and -1/2; near cancellation 3000 and -2999.",
+    )
+    yield Recipe(
+        "add.shares",
+        pair,
+        spec("shares", shares=["3/4", "1/4"]),
+        {**unequal, "relevance": integers((1, 2), [8, -4])},
+        ("unequal-summands",),
+        "Fixed shares.",
+        status="extended",
+    )
     opposite = {"x0": integers((1, 2), [5, 2]), "x1": integers((1, 2), [-5, 2]), "relevance": integers((1, 2), [3, 4])}
-    yield Recipe("add.sum-is-zero", pair, spec("zero"), opposite, ("zero-denominator",), "5 - 5 = 0: the relevance of that output is dropped.", status="extended")
+    yield Recipe(
+        "add.sum-is-zero",
+        pair,
+        spec("zero"),
+        opposite,
+        ("zero-denominator",),
+        "5 - 5 = 0: the relevance of that output is dropped.",
+        status="extended",
+    )
 
 
 def routing() -> Iterator[Recipe]:
     draw = Draw("routing")
     two = {"x0": draw.tensor(2, 1, 2), "x1": draw.tensor(2, 3, 2)}
     yield _routed("concat", "channels", node("concat", inputs=("x0", "x1"), axis=1), two)
-    yield _routed("concat", "last-axis", node("concat", inputs=("x0", "x1", "x2"), axis=2), {"x0": draw.tensor(1, 2, 1), "x1": draw.tensor(1, 2, 2), "x2": draw.tensor(1, 2, 3)})
-    yield _routed("concat", "unequal-magnitudes-zero-rule", node("concat", inputs=("x0", "x1"), axis=1), {"x0": integers((1, 2), [1, -2]), "x1": integers((1, 1), [300])}, spec("zero"))
+    yield _routed(
+        "concat",
+        "last-axis",
+        node("concat", inputs=("x0", "x1", "x2"), axis=2),
+        {"x0": draw.tensor(1, 2, 1), "x1": draw.tensor(1, 2, 2), "x2": draw.tensor(1, 2, 3)},
+    )
+    yield _routed(
+        "concat",
+        "unequal-magnitudes-zero-rule",
+        node("concat", inputs=("x0", "x1"), axis=1),
+        {"x0": integers((1, 2), [1, -2]), "x1": integers((1, 1), [300])},
+        spec("zero"),
+    )
     image = {"x": draw.tensor(2, 2, 2, 3)}
     yield _routed("flatten", "image", node("flatten"), image)
     yield _routed("flatten", "three-axes", node("flatten"), {"x": draw.tensor(1, 2, 2, 1, 2)})
@@ -226,9 +314,22 @@ def routing() -> Iterator[Recipe]:
     yield _routed("reshape", "sequence-to-image", node("reshape", shape=[1, 2, 3]), {"x": draw.tensor(2, 6)})
     yield _routed("permute", "channels-last", node("permute", axes=[2, 3, 1]), image)
     yield _routed("permute", "transpose", node("permute", axes=[2, 1]), {"x": draw.tensor(2, 2, 3)})
-    yield _routed("pad", "zeros", node("pad", padding=[[1, 0], [2, 1]], value="0"), {"x": draw.tensor(1, 1, 2, 2)}, comment="Relevance on the padding is dropped.")
+    yield _routed(
+        "pad",
+        "zeros",
+        node("pad", padding=[[1, 0], [2, 1]], value="0"),
+        {"x": draw.tensor(1, 1, 2, 2)},
+        comment="Relevance on the padding is dropped.",
+    )
     yield _routed("pad", "constant", node("pad", padding=[[1, 1]], value="3"), {"x": draw.tensor(2, 1, 2)})
-    yield _routed("pad", "constant-zero-rule", node("pad", padding=[[1, 1]], value="3"), {"x": draw.tensor(1, 1, 3, zeros=False)}, spec("zero"), comment="Under LRP-0 the constant is a bias and absorbs.")
+    yield _routed(
+        "pad",
+        "constant-zero-rule",
+        node("pad", padding=[[1, 1]], value="3"),
+        {"x": draw.tensor(1, 1, 3, zeros=False)},
+        spec("zero"),
+        comment="Under LRP-0 the constant is a bias and absorbs.",
+    )
     yield _routed("crop", "image", node("crop", crop=[[1, 0], [0, 2]]), {"x": draw.tensor(1, 2, 3, 4)})
     yield _routed("crop", "sequence", node("crop", crop=[[1, 1]]), {"x": draw.tensor(2, 1, 4)})
     yield _routed("upsample", "image", node("upsample", scale=[2, 2]), {"x": draw.tensor(1, 1, 2, 2)})
@@ -237,26 +338,59 @@ def routing() -> Iterator[Recipe]:
     table = draw.tensor(5, 3)
     for word in ("sum", "keep"):
         layer = node("embedding", {"weight": table}, reduce=word)
-        yield _routed("embedding", word, layer, {"x": integers((2, 3), [4, 0, 2, 1, 1, 3])}, status="core" if word == "sum" else "extended")
+        yield _routed(
+            "embedding",
+            word,
+            layer,
+            {"x": integers((2, 3), [4, 0, 2, 1, 1, 3])},
+            status="core" if word == "sum" else "extended",
+        )
     values = {"x": integers((2, 4), [-3, -1, 0, 2, 5, -2, 1, 0])}
     for function in ("relu", "leaky-relu"):
-        slope = {"slope": "1/4"} if function == "leaky-relu" else {}
+        slope: dict[str, Any] = {"slope": "1/4"} if function == "leaky-relu" else {}
         for word, rule in (("identity", PASS), ("gradient", spec("gradient")), ("ratio", spec("zero"))):
             layer = node("activation", function=function, linearization=word, **slope)
-            yield _routed("activation", f"{function}-{word}", layer, values, rule, status="core" if word == "identity" else "extended")
+            yield _routed(
+                "activation", f"{function}-{word}", layer, values, rule, status="core" if word == "identity" else "extended"
+            )
 
 
 def stabilizers() -> Iterator[Recipe]:
     """Every stabiliser, with outputs of both signs, exact zeros, and z = -epsilon where it is not a pole."""
-    layer = node("dense", {"weight": integers((4, 3), [1, 2, -1, -2, 1, -1, 1, -1, 1, 3, 1, 0]), "bias": integers((4,), [1, -1, 0, -2])})
+    layer = node(
+        "dense", {"weight": integers((4, 3), [1, 2, -1, -2, 1, -1, 1, -1, 1, 3, 1, 0]), "bias": integers((4,), [1, -1, 0, -2])}
+    )
     x = integers((2, 3), [1, 2, 1, 2, 1, -1])
-    for kind, epsilon in (("signed_add", "1/2"), ("unsigned_add", "1/2"), ("replace_zero", "1/2"), ("zero_to_eps_then_signed", "1/2"), ("clip", "4"), ("drop", "0"), ("drop", "1/2"), ("abs_share", "1/2")):
+    for kind, epsilon in (
+        ("signed_add", "1/2"),
+        ("unsigned_add", "1/2"),
+        ("replace_zero", "1/2"),
+        ("zero_to_eps_then_signed", "1/2"),
+        ("clip", "4"),
+        ("drop", "0"),
+        ("drop", "1/2"),
+        ("abs_share", "1/2"),
+    ):
         suffix = "-no-epsilon" if epsilon == "0" else ""
         relevance = integers((2, 4), [9, -7, 5, 3, 4, 10, -6, 8])
-        yield Recipe(f"stabilizer.{kind.replace('_', '-')}{suffix}", layer, spec("zero", stabilizer=stab(kind, epsilon)), {"x": x, "relevance": relevance}, ("stabilizer-kind", "zero-denominator"), status="extended")
+        yield Recipe(
+            f"stabilizer.{kind.replace('_', '-')}{suffix}",
+            layer,
+            spec("zero", stabilizer=stab(kind, epsilon)),
+            {"x": x, "relevance": relevance},
+            ("stabilizer-kind", "zero-denominator"),
+            status="extended",
+        )
     for sign in (0, -1):
         name = "zero" if sign == 0 else "minus"
-        yield Recipe(f"stabilizer.sign-at-zero-{name}", layer, spec("zero", stabilizer=stab("signed_add", "1/2", sign)), {"x": x, "relevance": integers((2, 4), [9, -7, 5, 3, 4, 10, -6, 8])}, ("sign-at-zero",), status="extended")
+        yield Recipe(
+            f"stabilizer.sign-at-zero-{name}",
+            layer,
+            spec("zero", stabilizer=stab("signed_add", "1/2", sign)),
+            {"x": x, "relevance": integers((2, 4), [9, -7, 5, 3, 4, 10, -6, 8])},
+            ("sign-at-zero",),
+            status="extended",
+        )
     yield Recipe(
         "stabilizer.rms-scaled",
         node("dense", {"weight": integers((2, 2), [1, 2, 1, 0]), "bias": integers((2,), [0, 0])}),
@@ -287,14 +421,18 @@ def conventions() -> Iterator[Recipe]:
         "alpha-beta-rescaled": spec("alpha-beta", alpha=2, beta=1, empty_half="rescale", bias="ignore"),
         "alpha-plus-beta": spec("alpha-beta", alpha="1/2", beta="1/2", parameterization="sum", stabilizer=signed(1)),
         "alpha-beta-full-bias": spec("alpha-beta", alpha=2, beta=1, bias="full_in_both", stabilizer=signed(1)),
-        "alpha1-beta0-weight-full-bias": spec("alpha-beta", alpha=1, beta=0, split="weight", bias="full_in_both", stabilizer=signed(1)),
+        "alpha1-beta0-weight-full-bias": spec(
+            "alpha-beta", alpha=1, beta=0, split="weight", bias="full_in_both", stabilizer=signed(1)
+        ),
         "bias-redistributed": spec("zero", bias="redistribute"),
         "bias-redistributed-epsilon": spec("epsilon", epsilon="1/2", bias="redistribute"),
         "bias-share": spec("zero", bias="share"),
         "bias-share-alpha-beta": spec("alpha-beta", alpha=2, beta=1, bias="share", stabilizer=signed(1)),
         "gamma-squared": spec("gamma", gamma="1/2", kind="squared", stabilizer=signed(1)),
         "gamma-raw-bias": spec("gamma", gamma="1/2", bias="raw", stabilizer=signed(1)),
-        "alpha-beta-x-beta1-for-alpha1": spec("alpha-beta-x", alpha0=1, alpha1=1, beta0=0, beta1="1/2", alpha1_from="beta1", stabilizer=signed(1)),
+        "alpha-beta-x-beta1-for-alpha1": spec(
+            "alpha-beta-x", alpha0=1, alpha1=1, beta0=0, beta1="1/2", alpha1_from="beta1", stabilizer=signed(1)
+        ),
         "z-box-data-bounds": spec("z-box", low="min", high="max", stabilizer=signed(1)),
     }
     for name, entry in entries.items():
@@ -302,23 +440,60 @@ def conventions() -> Iterator[Recipe]:
     zero = node("dense", {"weight": integers((2, 2), [1, -1, 2, 1]), "bias": integers((2,), [0, 1])})
     at_zero = {"x": integers((1, 2), [2, 2]), "relevance": integers((1, 2), [6, 14])}
     for word in ("drop", "positive", "negative"):
-        yield Recipe(f"convention.generalized-gamma-at-zero-{word}", zero, spec("generalized-gamma", gamma=1, at_zero=word, stabilizer=signed(1)), at_zero, ("zero-output",), status="core" if word == "drop" else "extended")
+        yield Recipe(
+            f"convention.generalized-gamma-at-zero-{word}",
+            zero,
+            spec("generalized-gamma", gamma=1, at_zero=word, stabilizer=signed(1)),
+            at_zero,
+            ("zero-output",),
+            status="core" if word == "drop" else "extended",
+        )
     pulled = node("dense", {"weight": integers((1, 2), [2, -1]), "bias": integers((1,), [-3])})
     for word in ("biased", "unbiased"):
         entry = spec("generalized-gamma", gamma=1, branch=word, stabilizer=signed(1))
         data = {"x": integers((1, 2), [2, 3]), "relevance": integers((1, 1), [36])}
-        yield Recipe(f"convention.generalized-gamma-branch-{word}", pulled, entry, data, ("convention",), "The contributions sum to 1, the bias makes z = -2.", status="core" if word == "biased" else "extended")
-    padded = node("conv", {"weight": integers((1, 1, 3), [1, -2, 3]), "bias": integers((1,), [1])}, stride=[1], padding=[[1, 1]], dilation=[1], groups=1)
+        yield Recipe(
+            f"convention.generalized-gamma-branch-{word}",
+            pulled,
+            entry,
+            data,
+            ("convention",),
+            "The contributions sum to 1, the bias makes z = -2.",
+            status="core" if word == "biased" else "extended",
+        )
+    padded = node(
+        "conv",
+        {"weight": integers((1, 1, 3), [1, -2, 3]), "bias": integers((1,), [1])},
+        stride=[1],
+        padding=[[1, 1]],
+        dilation=[1],
+        groups=1,
+    )
     row = {"x": integers((1, 1, 4), [1, -2, 3, 2]), "relevance": integers((1, 1, 4), [6, 12, -6, 18])}
-    for rule, given in (("flat", {}), ("w-square", {}), ("z-box", {"low": "-3", "high": "4"})):
+    bounds: dict[str, Any] = {"low": "-3", "high": "4"}
+    for rule, given in (("flat", {}), ("w-square", {}), ("z-box", bounds)):
         for word in ("absent", "counted"):
-            yield Recipe(f"convention.{rule}-padding-{word}", padded, spec(rule, padding=word, **given), row, ("padding-taps",), "A border output tells whether taps on padding count.", status="core" if word == "absent" else "extended")
+            yield Recipe(
+                f"convention.{rule}-padding-{word}",
+                padded,
+                spec(rule, padding=word, **given),
+                row,
+                ("padding-taps",),
+                "A border output tells whether taps on padding count.",
+                status="core" if word == "absent" else "extended",
+            )
 
 
 def recipes() -> dict[str, list[Recipe]]:
     sources = {
-        "layers/conv-geometry": conv, "layers/conv-transpose": conv_transpose, "layers/pools": pools, "layers/max-pool": max_pools,
-        "batch-norm/batch-norm": batch_norms, "layers/add": additions, "layers/routing": routing,
-        "conventions/stabilizers": stabilizers, "conventions/conventions": conventions,
-    }  # fmt: skip
+        "layers/conv-geometry": conv,
+        "layers/conv-transpose": conv_transpose,
+        "layers/pools": pools,
+        "layers/max-pool": max_pools,
+        "batch-norm/batch-norm": batch_norms,
+        "layers/add": additions,
+        "layers/routing": routing,
+        "conventions/stabilizers": stabilizers,
+        "conventions/conventions": conventions,
+    }
     return {group: list(source()) for group, source in sources.items()}

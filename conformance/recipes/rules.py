@@ -3,12 +3,35 @@
 from collections.abc import Iterator
 from typing import Any
 
-from conformance.recipes.common import NONE, Draw, Recipe, Spec, divisible, exact_recipe, integers, node, numbered, signed, spec, stab
+from conformance.recipes.common import (
+    NONE,
+    Draw,
+    Recipe,
+    Spec,
+    divisible,
+    exact_recipe,
+    integers,
+    node,
+    numbered,
+    signed,
+    spec,
+    stab,
+)
 
 # Per rule, the entries that its exact-data cases cycle through.
 EXACT: dict[str, list[Spec]] = {
-    "zero": [spec("zero"), spec("zero", bias="ignore"), spec("zero", stabilizer=signed(1)), spec("zero", bias="ignore", stabilizer=signed(1))],
-    "epsilon": [spec("epsilon", epsilon="1"), spec("epsilon", epsilon="1/2"), spec("epsilon", epsilon="1", bias="ignore"), spec("epsilon", epsilon="1/64")],
+    "zero": [
+        spec("zero"),
+        spec("zero", bias="ignore"),
+        spec("zero", stabilizer=signed(1)),
+        spec("zero", bias="ignore", stabilizer=signed(1)),
+    ],
+    "epsilon": [
+        spec("epsilon", epsilon="1"),
+        spec("epsilon", epsilon="1/2"),
+        spec("epsilon", epsilon="1", bias="ignore"),
+        spec("epsilon", epsilon="1/64"),
+    ],
     "alpha-beta": [
         spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1)),
         spec("alpha-beta", alpha=2, beta=1),
@@ -17,7 +40,12 @@ EXACT: dict[str, list[Spec]] = {
         spec("alpha-beta", alpha=2, beta=1, bias="ignore"),
         spec("alpha-beta", alpha=3, beta=2, stabilizer=signed(1)),
     ],
-    "z-plus": [spec("z-plus"), spec("z-plus", stabilizer=signed(1)), spec("z-plus", bias="absorb"), spec("z-plus", bias="absorb", stabilizer=signed(1))],
+    "z-plus": [
+        spec("z-plus"),
+        spec("z-plus", stabilizer=signed(1)),
+        spec("z-plus", bias="absorb"),
+        spec("z-plus", bias="absorb", stabilizer=signed(1)),
+    ],
     "z-plus-fast": [spec("z-plus-fast"), spec("z-plus-fast", stabilizer=signed(1)), spec("z-plus-fast", bias="full_in_both")],
     "gamma": [
         spec("gamma", gamma="1", stabilizer=signed(1)),
@@ -32,7 +60,12 @@ EXACT: dict[str, list[Spec]] = {
         spec("generalized-gamma", gamma="1/2", stabilizer=signed(1)),
         spec("generalized-gamma", gamma="2", bias="ignore", stabilizer=signed(1)),
     ],
-    "w-square": [spec("w-square"), spec("w-square", stabilizer=signed(1)), spec("w-square", bias="square"), spec("w-square", bias="square", stabilizer=signed(1))],
+    "w-square": [
+        spec("w-square"),
+        spec("w-square", stabilizer=signed(1)),
+        spec("w-square", bias="square"),
+        spec("w-square", bias="square", stabilizer=signed(1)),
+    ],
     "flat": [spec("flat"), spec("flat", stabilizer=signed(1)), spec("flat", stabilizer=stab("unsigned_add", "1/2"))],
     "z-box": [
         spec("z-box", low="-3", high="3"),
@@ -55,17 +88,49 @@ EXACT: dict[str, list[Spec]] = {
     "abs-z": [spec("abs-z"), spec("abs-z", stabilizer=signed(1)), spec("abs-z", bias="absorb", stabilizer=signed(1))],
     "norm": [spec("norm"), spec("norm", stabilizer=signed(1))],
     "gradient": [spec("gradient")],
-}  # fmt: skip
+}
 
 SHAPES = ((3, 2, 2), (4, 3, 1), (2, 3, 2), (5, 2, 1), (6, 4, 1), (3, 1, 3))  # inputs, outputs, samples
 KERNELS: tuple[dict[str, Any], ...] = (
     {"channels": (1, 2), "size": (3,), "kernel": (2,), "stride": [1], "padding": [[1, 1]], "dilation": [1], "groups": 1},
-    {"channels": (2, 2), "size": (3, 3), "kernel": (2, 2), "stride": [1, 1], "padding": [[1, 1], [0, 0]], "dilation": [1, 1], "groups": 1},
+    {
+        "channels": (2, 2),
+        "size": (3, 3),
+        "kernel": (2, 2),
+        "stride": [1, 1],
+        "padding": [[1, 1], [0, 0]],
+        "dilation": [1, 1],
+        "groups": 1,
+    },
     {"channels": (2, 2), "size": (4,), "kernel": (3,), "stride": [2], "padding": [[1, 1]], "dilation": [1], "groups": 2},
-    {"channels": (1, 2), "size": (4, 3), "kernel": (2, 2), "stride": [2, 1], "padding": [[0, 0], [0, 0]], "dilation": [2, 1], "groups": 1},
-    {"channels": (2, 1), "size": (3, 2), "kernel": (2, 2), "stride": [1, 2], "padding": [[1, 0], [0, 1]], "dilation": [1, 1], "groups": 1},
-    {"channels": (1, 1), "size": (2, 2, 2), "kernel": (2, 1, 2), "stride": [1, 1, 1], "padding": [[1, 0], [0, 0], [0, 0]], "dilation": [1, 1, 1], "groups": 1},
-)  # fmt: skip
+    {
+        "channels": (1, 2),
+        "size": (4, 3),
+        "kernel": (2, 2),
+        "stride": [2, 1],
+        "padding": [[0, 0], [0, 0]],
+        "dilation": [2, 1],
+        "groups": 1,
+    },
+    {
+        "channels": (2, 1),
+        "size": (3, 2),
+        "kernel": (2, 2),
+        "stride": [1, 2],
+        "padding": [[1, 0], [0, 1]],
+        "dilation": [1, 1],
+        "groups": 1,
+    },
+    {
+        "channels": (1, 1),
+        "size": (2, 2, 2),
+        "kernel": (2, 1, 2),
+        "stride": [1, 1, 1],
+        "padding": [[1, 0], [0, 0], [0, 0]],
+        "dilation": [1, 1, 1],
+        "groups": 1,
+    },
+)
 
 
 def dense(draw: Draw, index: int) -> tuple[Spec, dict[str, Spec]]:
@@ -170,13 +235,19 @@ def wide_cases() -> Iterator[Recipe]:
     """Doubles with all 53 bits, and a cancellation that makes the denominator ill-conditioned."""
     for name in ("zero", "epsilon", "alpha-beta", "z-plus", "gamma", "z-box"):
         draw = Draw(f"dense.{name}.double")
-        layer = node("dense", {"weight": draw.significant(1, 3, bits=53, scale=1), "bias": draw.significant(1, bits=53, scale=0)})
+        layer = node(
+            "dense", {"weight": draw.significant(1, 3, bits=53, scale=1), "bias": draw.significant(1, bits=53, scale=0)}
+        )
         inputs = {"x": draw.significant(1, 3, bits=53, scale=1), "relevance": draw.significant(1, 1, bits=53)}
         yield Recipe(f"dense.{name}.double", layer, GENERIC[name][0], inputs, ("generic", "all-bits"))
     for k, tail in enumerate(("1/512", "1/64", "1/8"), start=1):
-        layer = node("dense", {"weight": integers((2, 3), ["3", "-2", "1", "1", "2", "-1"]), "bias": integers((2,), ["0", "1"])})
+        layer = node(
+            "dense", {"weight": integers((2, 3), ["3", "-2", "1", "1", "2", "-1"]), "bias": integers((2,), ["0", "1"])}
+        )
         inputs = {"x": integers((1, 3), ["5/4", "15/8", tail]), "relevance": integers((1, 2), ["3", "-5"])}
-        yield Recipe(f"dense.epsilon.cancelling-{k}", layer, spec("epsilon", epsilon="1/1024"), inputs, ("generic", "cancellation"))
+        yield Recipe(
+            f"dense.epsilon.cancelling-{k}", layer, spec("epsilon", epsilon="1/1024"), inputs, ("generic", "cancellation")
+        )
 
 
 def recipes() -> dict[str, list[Recipe]]:
