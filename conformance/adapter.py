@@ -89,7 +89,7 @@ def _module(name: str) -> ModuleType:
     except AdapterError:
         raise
     except Exception as error:
-        raise AdapterError(f"{name}: importing it raised {type(error).__name__}: {error}") from None
+        raise AdapterError(f"{name}: importing it raised {type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
 def _candidate(source: str, key: str | None, info: Any, run: Any, waivers: list[Any]) -> Candidate:

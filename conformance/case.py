@@ -1,6 +1,7 @@
 """A golden case, and the question it puts to the reference and to a candidate."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -211,7 +212,8 @@ class Case:
         return {
             "nodes": [
                 {
-                    **{k: node[k] for k in ("name", "op", "inputs", "attrs")},
+                    **{k: node[k] for k in ("name", "op")},
+                    "inputs": list(node["inputs"]),
                     "attrs": _plain_attrs(node["attrs"]),
                     "params": {name: float_array(t, dtype) for name, t in node["params"].items()},
                 }
@@ -225,6 +227,6 @@ class Case:
 
 
 def _plain_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
-    """Attributes with their numbers as Python floats."""
+    """Attributes with their numbers as Python floats, and lists that the adapter may change."""
     numeric = ("epsilon", "value", "slope")
-    return {name: float(parse(given)) if name in numeric else given for name, given in attrs.items()}
+    return {name: float(parse(given)) if name in numeric else deepcopy(given) for name, given in attrs.items()}

@@ -81,6 +81,8 @@ def _judge_one(
     usable = [d for d in dtypes if d in each.dtypes]
     try:
         for result in runner.run(each, cases, usable, progress=advance):
+            if result.verdict == "not-run":
+                raise AdapterError(f"{each.name} was not run: {result.judgement.detail['why']}")
             found.append(result)
             results.add(result)
     finally:
@@ -89,10 +91,7 @@ def _judge_one(
     problems = runner.check_waivers(each, found, complete)
     for problem in problems:
         out.print(f"  [red]{each.name}: {problem}[/red]")
-    missing = next((r.judgement.detail["why"] for r in found if r.verdict == "not-run"), None)
-    if missing:
-        out.print(f"  [red]not run[/red]: {missing}")
-    return bool(problems) or bool(missing) or any(r.fails for r in found)
+    return bool(problems) or any(r.fails for r in found)
 
 
 @app.command("list")

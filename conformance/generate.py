@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, replace
 from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def generate(workers: int = 2, progress: Callable[[int, int], None] = lambda don
     groups = recipes()
     flat = [recipe for cases in groups.values() for recipe in cases]
     built: list[Json] = []
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for case in pool.map(build, flat, chunksize=8):
             built.append(case)
             progress(len(built), len(flat))

@@ -28,13 +28,21 @@ def root() -> Path:
 
 def edition(directory: Path | None = None) -> str:
     """The edition of the golden set."""
-    return str(_read(Path(directory or root()) / "manifest.json")["edition"])
+    return str(_manifest(Path(directory or root()))["edition"])
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    path = directory / "manifest.json"
+    found = _read(path)
+    if not isinstance(found.get("cases"), dict) or not isinstance(found.get("edition"), str):
+        raise GoldenError(f"{path}: expected an object with an edition and the uid of every case")
+    return found
 
 
 def load(directory: Path | None = None) -> list[Case]:
     """Every case of the golden set, in the manifest's files' order; refuses a set that its manifest does not describe."""
     directory = directory or root()
-    manifest = _read(directory / "manifest.json")["cases"]
+    manifest = _manifest(directory)["cases"]
     cases = [case for path in sorted(directory.glob("*/*.json")) for case in load_file(path)]
     found = {case.id: case.uid for case in cases}
     if found != manifest or len(found) != len(cases):
@@ -47,17 +55,19 @@ def load_file(path: Path) -> list[Case]:
     """The cases of one file."""
     data = _read(path)
     try:
-        return [Case(case, data["group"], data["notes"]) for case in data["cases"]]
-    except (KeyError, TypeError) as error:
+        cases = [Case(case, data["group"], data["notes"]) for case in data["cases"]]
+        _ = [(case.id, case.uid, case.rule, case.features) for case in cases]
+        return cases
+    except (KeyError, TypeError, IndexError) as error:
         raise GoldenError(f"{path}: not a golden file: {error!r} is missing or malformed") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise GoldenError(f"{path}: larger than {MAX_BYTES} bytes")
+            raise ValueError(f"larger than {MAX_BYTES} bytes")
         data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GoldenError(f"{path}: cannot be read: {error}") from None
     if not isinstance(data, dict):
         raise GoldenError(f"{path}: expected a JSON object")
@@ -68,7 +78,8 @@ def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse duplicate keys, which JSON readers settle differently."""
     out = dict(items)
     if len(out) != len(items):
-        raise GoldenError(f"duplicate key among {[k for k, _ in items][:8]}")
+        names = [k for k, _ in items]
+        raise ValueError(f"the key {next(k for k in names if names.count(k) > 1)!r} occurs twice in one object")
     return out
 
 

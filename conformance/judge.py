@@ -112,16 +112,20 @@ def target_of(found: Answer, dtype: str, exact_data: bool, composed: bool = Fals
 
 
 def ratio(found: list[Any], target: Target) -> tuple[float, tuple[int, tuple[int, ...]]]:
-    """tau, the largest error in units of its bound, and where it is: (input, index of the first worst element)."""
+    """tau, the largest error in units of its bound, and the evidence's place: the first element outside its bound.
+
+    The place is (input, index); where every element is within its bound, it is the worst element's.
+    """
     tau, where = 0.0, (0, (0,) * target.expected[0].ndim)
     for k, (got, want, bound) in enumerate(zip(found, target.expected, target.bound, strict=True)):
         error = np.abs(got.astype(np.float64) - want)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             each = np.where(error == 0, 0.0, np.where(np.isinf(bound), 0.0, error / bound))
         if each.size and each.max() > tau:
+            if tau <= 1:
+                first = int(np.argmax(each.reshape(-1) > 1)) if each.max() > 1 else int(np.argmax(each))
+                where = (k, tuple(int(i) for i in np.unravel_index(first, each.shape)))
             tau = float(each.max())
-            first = int(np.argmax(each.reshape(-1) > 1)) if tau > 1 else int(np.argmax(each))
-            where = (k, tuple(int(i) for i in np.unravel_index(first, each.shape)))
     return tau, where
 
 

@@ -1,6 +1,7 @@
 """What a run looks like: one table per candidate, what deviates, and the lines of results.ndjson."""
 
 import json
+import math
 import os
 import platform
 import sys
@@ -39,9 +40,9 @@ class Results:
         if folder is None:
             return
         path = folder / "results.ndjson"
-        if path.exists() and not overwrite:
-            raise ReportError(f"{path} exists: choose another folder, or --overwrite")
         try:
+            if path.exists() and not overwrite:
+                raise ReportError(f"{path} exists: choose another folder, or --overwrite")
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
             self._file = path.open("w", encoding="utf-8", newline="\n")
@@ -50,12 +51,21 @@ class Results:
 
     def add(self, result: Result) -> None:
         if self._file is not None:
-            self._file.write(json.dumps(result.record(), allow_nan=True, separators=(",", ":")) + "\n")
+            self._file.write(json.dumps(_words(result.record()), allow_nan=False, separators=(",", ":")) + "\n")
             self._file.flush()
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _words(value: Any) -> Any:
+    """What JSON has no number for, as the words of the golden files: "inf", "-inf", "nan"."""
+    if isinstance(value, dict):
+        return {name: _words(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_words(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def environment() -> dict[str, Any]:
@@ -76,8 +86,9 @@ def environment() -> dict[str, Any]:
     }
 
 
-def console(stream: TextIO = sys.stdout) -> Console:
-    """A console that is wide enough in a pipe."""
+def console(stream: TextIO | None = None) -> Console:
+    """A console that is wide enough in a pipe; on standard output if no stream is given."""
+    stream = stream or sys.stdout
     return Console(file=stream, width=None if stream.isatty() else 150, highlight=False)
 
 

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -159,7 +160,7 @@ def _answer(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[
         return Judgement("unsupported-undeclared", detail={"why": str(why)}), None
     except NotComposable as why:
         return Judgement("indeterminate", detail={"why": str(why)}), None
-    except ModuleNotFoundError as missing:
+    except ImportError as missing:
         return Judgement("not-run", detail={"why": str(missing)}), None
     except Exception as error:
         return Judgement("error", detail={"why": f"{type(error).__name__}: {error}".split("\n")[0][:300]}), None
@@ -167,7 +168,14 @@ def _answer(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[
         return Judgement("invalid-output", detail={"why": f"expected a dict, got {type(output).__name__}"}), None
     if "unsupported" in output:
         return Judgement("unsupported-undeclared", detail={"why": str(output["unsupported"])}), None
-    return None, output
+    return None, {name: _own(given) for name, given in output.items()}
+
+
+def _own(given: Any) -> Any:
+    """A copy of what a candidate returned, which may be a buffer that its next call writes to."""
+    if isinstance(given, list | tuple):
+        return [_own(part) for part in given]
+    return given.copy() if isinstance(given, np.ndarray) else given
 
 
 def compose(run_one: Callable[[dict[str, Any]], Mapping[str, Any]], asked: dict[str, Any]) -> Mapping[str, Any]:
@@ -188,10 +196,10 @@ def compose(run_one: Callable[[dict[str, Any]], Mapping[str, Any]], asked: dict[
         for j in range(wanted.size):
             if wanted[j] == 0 and y is not None:
                 continue
-            answer = run_one({**base, "target": j})
+            answer = run_one(deepcopy({**base, "target": j}))
             if "unsupported" in answer:
                 return answer
-            y = answer["y"]
+            y = np.array(answer["y"])
             logit = float(y.reshape(-1)[j])
             if logit == 0 and wanted[j] != 0:
                 raise NotComposable(f"relevance at output {j}, which is 0, cannot be composed from one-hot answers")

@@ -6,53 +6,59 @@
     array([Fraction(-2, 1), Fraction(1, 2)], dtype=object)
 """
 
-from lrp_ref import layers as layers
-from lrp_ref.arrays import LRPError, exact
-from lrp_ref.bounds import Gauges, bounds
-from lrp_ref.dialects import DIALECTS, Dialect
-from lrp_ref.layers import (
-    Activation,
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv,
-    ConvTranspose,
-    Crop,
-    Dense,
-    Embedding,
-    Flatten,
-    GlobalAvgPool,
-    MaxPool,
-    Pad,
-    Permute,
-    Reshape,
-    SumPool,
-    Upsample,
-)
-from lrp_ref.ledger import Ledger
-from lrp_ref.patterns import PatternStatistics, pattern_statistics
-from lrp_ref.propagate import Result, messages, propagate
-from lrp_ref.rules import (
-    RULES,
-    AbsZ,
-    AlphaBeta,
-    AlphaBetaX,
-    Epsilon,
-    Flat,
-    Gamma,
-    GeneralizedGamma,
-    Gradient,
-    Norm,
-    Pass,
-    Shares,
-    WSquare,
-    ZBox,
-    Zero,
-    ZPlus,
-    ZPlusFast,
-)
-from lrp_ref.stabilizers import Stabilizer
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrp_ref import layers as layers
+    from lrp_ref.arrays import LRPError, exact
+    from lrp_ref.bounds import Gauges, bounds
+    from lrp_ref.dialects import DIALECTS, Dialect
+    from lrp_ref.layers import (
+        Activation,
+        Add,
+        AvgPool,
+        BatchNorm,
+        Concat,
+        Conv,
+        ConvTranspose,
+        Crop,
+        Dense,
+        Embedding,
+        Flatten,
+        GlobalAvgPool,
+        MaxPool,
+        Pad,
+        Permute,
+        Reshape,
+        SumPool,
+        Upsample,
+    )
+    from lrp_ref.ledger import Ledger
+    from lrp_ref.patterns import PatternStatistics, pattern_statistics
+    from lrp_ref.propagate import Result, messages, propagate
+    from lrp_ref.rules import (
+        RULES,
+        AbsZ,
+        AlphaBeta,
+        AlphaBetaX,
+        Epsilon,
+        Flat,
+        Gamma,
+        GeneralizedGamma,
+        Gradient,
+        Norm,
+        Pass,
+        Shares,
+        WSquare,
+        ZBox,
+        Zero,
+        ZPlus,
+        ZPlusFast,
+    )
+    from lrp_ref.stabilizers import Stabilizer
 
 __version__ = "2026.11.0"
 
@@ -63,3 +69,44 @@ __all__ = [
     "PatternStatistics", "Permute", "Reshape", "Result", "Shares", "Stabilizer", "SumPool", "Upsample", "WSquare", "ZBox",
     "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "messages", "pattern_statistics", "propagate",
 ]  # fmt: skip
+
+_HOMES = {
+    "arrays": "LRPError exact",
+    "bounds": "Gauges bounds",
+    "dialects": "DIALECTS Dialect",
+    "layers": "Activation Add AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Embedding Flatten GlobalAvgPool MaxPool "
+    "Pad Permute Reshape SumPool Upsample",
+    "ledger": "Ledger",
+    "patterns": "PatternStatistics pattern_statistics",
+    "propagate": "Result messages propagate",
+    "rules": "RULES AbsZ AlphaBeta AlphaBetaX Epsilon Flat Gamma GeneralizedGamma Gradient Norm Pass Shares WSquare ZBox Zero "
+    "ZPlus ZPlusFast",
+    "stabilizers": "Stabilizer",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from the module that defines it: nothing is loaded before it is asked for."""
+    if name == "layers":
+        return import_module("lrp_ref.layers")
+    if name not in _HOME:
+        raise AttributeError(f"module 'lrp_ref' has no attribute {name!r}")
+    value = getattr(import_module(f"lrp_ref.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "layers"})
+
+
+class _Package(ModuleType):
+    """`propagate` and `bounds` share their names with the modules that define them: here the names mean the functions."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        shared = name in ("propagate", "bounds") and isinstance(value, ModuleType)
+        super().__setattr__(name, getattr(value, name) if shared else value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -36,25 +36,51 @@ def exact(values: Any) -> Array:
     Floats are converted without rounding: every binary float is a rational.
     """
     array = np.asarray(values, dtype=object)
-    return np.frompyfunc(Fraction, 1, 1)(array).astype(object) if array.ndim else np.array(Fraction(array.item()), object)
+    out = np.empty(array.shape, dtype=object)
+    for index in np.ndindex(array.shape):
+        out[index] = fraction(array[index], f"exact{_at(index)}")
+    return out
 
 
-def number(value: Number, like: Array) -> Number:
+def fraction(value: Any, name: str) -> Fraction:
+    """The number `value` as a `Fraction`, without rounding; `name` is what an error calls it."""
+    try:
+        if hasattr(value, "p"):
+            return Fraction(int(value.p), int(value.q))
+        return Fraction(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, OverflowError):
+        raise LRPError(f"{name}: expected a finite number, got {value!r}; use an int, a float or a Fraction") from None
+
+
+def number(value: Number, like: Array, name: str = "number") -> Number:
     """The scalar `value` in the arithmetic of `like`, converted once and without rounding where `like` is exact."""
-    if not is_exact(like):
-        return float(value)
-    kind = element_type(like)
-    if isinstance(value, kind):
-        return value
-    ratio = Fraction(value) if isinstance(value, int | float | str) else value
-    return kind(int(getattr(ratio, "numerator", ratio.p if hasattr(ratio, "p") else ratio))) / kind(
-        int(getattr(ratio, "denominator", ratio.q if hasattr(ratio, "q") else 1))
-    )
+    if is_exact(like):
+        kind = element_type(like)
+        if isinstance(value, kind):
+            return value
+        ratio = fraction(value, name)
+        return kind(ratio.numerator) / kind(ratio.denominator)
+    if not isinstance(value, float) or not math.isfinite(value):
+        value = fraction(value, name)
+    return float(value)
 
 
 def element_type(a: Array) -> type:
     """The number type of an exact array; `Fraction` for an empty one."""
     return type(a.flat[0]) if a.size else Fraction
+
+
+def flattened(a: Array) -> Array:
+    """(batch, *any) as (batch, n); an empty batch too, where a size of -1 would be ambiguous."""
+    return namespace(a).reshape(a, (a.shape[0], math.prod(a.shape[1:])))
+
+
+def widened(a: Array) -> Array:
+    """`a`, in float64 where it is float16, whose range is too narrow to count in; anything else unchanged."""
+    if not str(getattr(a, "dtype", "")).endswith("float16"):
+        return a
+    xp = namespace(a)
+    return xp.astype(a, xp.float64)
 
 
 def full(shape: Sequence[int], value: Number, like: Array) -> Array:

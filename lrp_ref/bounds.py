@@ -15,14 +15,17 @@ The derivation follows the error analysis of inner products in Higham, Accuracy 
 Algorithms (2002, doi:10.1137/1.9780898718027), ch. 3.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
+from math import prod
 from operator import add
 from typing import Any
 
-from lrp_ref.arrays import Array, absolute, full, is_exact, namespace, number, where
+from lrp_ref.arrays import Array, absolute, flattened, full, is_exact, namespace, number, where, widened
+from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
-from lrp_ref.propagate import Problem, Share, _tuple, normalized, settle
+from lrp_ref.propagate import Problem, Share, _tuple, normalized, parts_of, settle
+from lrp_ref.rules import Part
 from lrp_ref.stabilizers import Stabilizer
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -79,22 +82,25 @@ def gauges(problem: Problem, shares: list[Share]) -> Gauges:
         D = where(live, absolute(share.stabilized), 1)
         condition = where(live, Z / D, 0)
         if share.part.over is not None:
-            condition = 0 * condition
+            condition = 0 * condition if share.part.over_work is None else where(live, share.part.over_work / D, 0)
         if problem.bias == "share":
             total = absolute((weights * inputs).rows() + zero)
             condition = condition + where(total != 0, forward / where(total != 0, total, 1), 0) + 1
         t = absolute(share.s)
         columns.append(_column(problem, A, share, t, condition, m))
         if problem.bias == "redistribute":
-            spread = absolute(share.part.c) + absolute(share.stabilized - share.d)
+            added = share.stabilized - share.d
+            spread = absolute(share.part.c) + absolute(added) + where(added != 0, absolute(share.stabilized), 0)
             flat = weights.connections().contributions()
             count = flat.rows() + zero
             u = t * where(count != 0, spread / where(count != 0, count, 1), 0)
             columns.append(_column(problem, flat, share, u, condition + 1, m))
         serves = live & (problem.arrived != 0)
         seen = namespace(zero).reshape(where(serves, condition, 0), (-1,))
-        kappa = max([kappa, *seen]) if is_exact(zero) else max(kappa, float(namespace(zero).max(seen)))
-        total_H = total_H + absolute(share.part.n.rows() * t) * condition
+        if zero.size:
+            kappa = max([kappa, *seen]) if is_exact(zero) else max(kappa, float(namespace(zero).max(seen)))
+        handed = share.d - share.part.c - (0 if share.padding is None else share.padding)
+        total_H = total_H + absolute(handed * t) * condition
     G, H, S = ([reduce(add, (c[k][i] for c in columns)) for i in range(len(affine.inputs))] for k in range(3))
     per_sample = [_per_sample(g) for g in G]
     return Gauges(
@@ -103,14 +109,49 @@ def gauges(problem: Problem, shares: list[Share]) -> Gauges:
     )  # fmt: skip
 
 
+def _in_structure(problem: Problem, shares: list[Share]) -> tuple[Problem, list[Share]]:
+    """The denominators at hand over structured contributions, which alone carry the work gauge."""
+    twin = problem.structured_twin()
+    parts = parts_of(twin, twin.affine.bias, twin.affine.y)
+
+    def shaped(a: Array, like: Array) -> Array:
+        return namespace(like).reshape(a + 0 * like, twin.affine.y.shape)
+
+    moved = []
+    for share, part in zip(shares, parts, strict=True):
+        arrays = {name: shaped(getattr(share, name), share.d) for name in ("d", "stabilized", "s", "active")}
+        some = {"padding": share.padding, "work": share.part.work, "over_work": share.part.over_work}
+        some = {name: None if a is None else shaped(a, share.d) for name, a in some.items()}
+        padding = some.pop("padding")
+        whole = share.part._replace(n=part.n, c=shaped(share.part.c, share.d), **some)
+        moved.append(Share(whole, padding=padding, **arrays))
+    return twin, moved
+
+
+def _widened(problem: Problem, shares: list[Share]) -> tuple[Problem, list[Share]]:
+    """The same problem and parts with every array in float64."""
+    def structure(V: Structured) -> Structured:
+        return Structured(V.map(widened).maps, V.ones.map(widened))
+
+    def moved(share: Share) -> Share:
+        n = Separable(tuple((structure(V), u.map(widened)) for V, u in share.part.n.terms))
+        return Share(Part(n, *map(widened, share.part[1:])), *map(widened, share[1:]))
+
+    affine = problem.affine
+    fields = {name: widened(getattr(affine, name)) for name in ("bias", "y", "bias_work")}
+    affine = replace(affine, inputs=tuple(map(widened, affine.inputs)), **fields)
+    weights, inputs = structure(problem.weights), problem.inputs.map(widened)
+    twin = replace(problem, affine=affine, weights=weights, inputs=inputs, arrived=widened(problem.arrived))
+    return twin, [moved(share) for share in shares]
+
+
 def fan(problem: Problem) -> tuple[int, int]:
     """The largest fan-in and fan-out, each with the roundings that a computed weight brings."""
     flat = problem.weights.connections().contributions()
     xp, ones = namespace(problem.arrived), full((1, *problem.affine.y.shape[1:]), 1, problem.arrived)
-    taps = problem.affine if problem.padded is None else problem.padded[0][0]
-    rows = flat.rows() if problem.padded is None else taps.connections().contributions().rows()
-    fan_in = int(xp.max(rows)) if rows.size else 0
-    fan_out = max((int(xp.max(a)) if a.size else 0 for a in flat.distribute(ones)), default=0)
+    rows = flat.rows() if problem.padded is None else problem.padded[0][0].connections().contributions().rows()
+    fan_in = round(float(xp.max(rows))) if rows.size else 0
+    fan_out = max((round(float(xp.max(a))) if a.size else 0 for a in flat.distribute(ones)), default=0)
     return fan_in + problem.affine.roundings, fan_out + problem.affine.roundings
 
 
@@ -146,7 +187,7 @@ def _bias_work(problem: Problem) -> Array:
 
 
 def _per_sample(a: Array) -> Array:
-    return namespace(a).sum(namespace(a).reshape(a, (a.shape[0], -1)), axis=-1)
+    return namespace(a).sum(flattened(a), axis=-1)
 
 
 def allowed(G: Any, H: Any, S: Any, fan_in: int, fan_out: int, kappa: float, dtype: str) -> Any:
@@ -170,13 +211,14 @@ def _gamma(k: int, u: float) -> float:
 
 def ledger_tolerance(problem: Problem, shares: list[Share]) -> Array:
     """Per sample, how far the audit identity may be off in floats: every element's bound, and the sums."""
-    if not hasattr(problem.weights, "maps"):  # only the structured terms carry the work gauge
-        problem = problem.structured_twin()
-        shares = list(normalized(problem))
-    found = gauges(problem, shares)
+    if not hasattr(problem.weights, "maps"):
+        problem, shares = _in_structure(problem, shares)
     dtype = str(problem.arrived.dtype).rsplit(".", 1)[-1]
+    if dtype == "float16":  # whose range is too small for gauges
+        problem, shares = _widened(problem, shares)
+    found = gauges(problem, shares)
     u = UNIT_ROUNDOFF[dtype]
-    terms = problem.arrived.shape[-1] + sum(g[0, ...].size for g in found.G) + problem.arrived[0, ...].size
+    terms = problem.arrived.shape[-1] + sum(prod(a.shape[1:]) for a in (*found.G, problem.arrived))
     reach = found.total_G + found.total_H + _per_sample(absolute(problem.arrived))
     elements = reduce(
         add,

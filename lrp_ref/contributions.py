@@ -16,7 +16,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, neg, pos
+from lrp_ref.arrays import Array, LRPError, Number, absolute, flattened, full, namespace, neg, pos
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,10 @@ class Structured:
 
 @dataclass(frozen=True)
 class Separable:
-    """A lazy sum of terms (V, u) with n_ji = sum of v_ji u_i."""
+    """A lazy sum of terms (V, u) with n_ji = sum of v_ji u_i; `disjoint` where at most one of them is not 0, for every j, i."""
 
     terms: tuple[tuple[Structured, Inputs], ...]
+    disjoint: bool = False
 
     def _product(self) -> tuple[Structured, Inputs]:
         if len(self.terms) != 1:
@@ -157,15 +158,16 @@ class Separable:
 
     def pos(self) -> "Separable":
         V, u = self._product()
-        return Separable(((pos(V), pos(u)), (neg(V), neg(u))))
+        return Separable(((pos(V), pos(u)), (neg(V), neg(u))), disjoint=True)
 
     def neg(self) -> "Separable":
         V, u = self._product()
-        return Separable(((neg(V), pos(u)), (pos(V), neg(u))))
+        return Separable(((neg(V), pos(u)), (pos(V), neg(u))), disjoint=True)
 
     def absolute(self) -> "Separable":
-        V, u = self._product()
-        return Separable(((absolute(V), u.map(absolute)),))
+        if not self.disjoint:
+            self._product()
+        return self.gauge()
 
     def gauge(self) -> "Separable":
         """sum of |v_ji| |u_i|: the work that any admissible way of forming n_ji may do."""
@@ -187,9 +189,7 @@ class Separable:
         return reduce(add, (m.apply(u) for V, us in self.terms for m, u in zip(V.maps, us.arrays, strict=True)))
 
     def distribute(self, s: Array) -> tuple[Array, ...]:
-        per_term = [
-            [u * m.adjoint(s) for m, u in zip(V.maps, us.arrays, strict=True)] for V, us in self.terms
-        ]
+        per_term = [[u * m.adjoint(s) for m, u in zip(V.maps, us.arrays, strict=True)] for V, us in self.terms]
         return tuple(reduce(add, column) for column in zip(*per_term, strict=True))
 
 
@@ -206,7 +206,7 @@ def explicit(maps: tuple[Any, ...], inputs: tuple[Array, ...]) -> tuple[Explicit
     batch = max(values.shape[0] for values, _ in pairs)
     widen = [(_batched(values, batch), _batched(wired, batch)) for values, wired in pairs]
     weights = Explicit(xp.concat([v for v, _ in widen], axis=-1), xp.concat([c for _, c in widen], axis=-1))
-    return weights, xp.concat([xp.reshape(x, (x.shape[0], -1)) for x in inputs], axis=-1)
+    return weights, xp.concat([flattened(x) for x in inputs], axis=-1)
 
 
 def _batched(matrix: Array, batch: int) -> Array:

@@ -15,7 +15,8 @@ class Dialect:
 
     stabilizers, biases: by rule name, "*" for every other rule. For Epsilon only the kind is taken, the epsilon is the rule's.
     rules: by rule name, conventions of that rule; the key "rule" puts another rule in its place.
-    layers: by layer class name, conventions of that layer.
+    layers: by layer class name, conventions of that layer where it says nothing.
+    layer_rules: by layer class name, the one rule that layer has there, whatever is asked.
     """
 
     name: str
@@ -25,12 +26,16 @@ class Dialect:
     biases: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    layer_rules: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
     def apply(
         self, layer: Any, rule: Any, stabilizer: Stabilizer | None, bias: str | None
     ) -> tuple[Any, Any, Stabilizer | None, str | None]:
         """Layer, rule, stabiliser and bias mode with this dialect's conventions wherever none was given."""
+        fixed = self.layer_rules.get(type(layer).__name__)
+        if fixed is not None:
+            rule, bias = RULES[fixed](), None
         if bias is None:
             bias = self.biases.get(rule.name)
         if stabilizer is None:
@@ -40,10 +45,13 @@ class Dialect:
         overrides = dict(self.rules.get(rule.name, {}))
         if "rule" in overrides:
             other = RULES[overrides.pop("rule")]
-            rule = other(**{f.name: getattr(rule, f.name) for f in fields(rule) if f.name in {g.name for g in fields(other)}})
+            given = {f.name: getattr(rule, f.name) for f in fields(rule) if getattr(rule, f.name) is not None}
+            if given.keys() <= {f.name for f in fields(other)}:  # else a convention of this very rule was asked for
+                rule = other(**given)
         missing = {name: value for name, value in overrides.items() if getattr(rule, name) is None}
-        changes = self.layers.get(type(layer).__name__)
-        return replace(layer, **changes) if changes else layer, replace(rule, **missing) if missing else rule, stabilizer, bias
+        changes = self.layers.get(type(layer).__name__, {})
+        unsaid = {name: value for name, value in changes.items() if getattr(layer, name) is None}
+        return replace(layer, **unsaid) if unsaid else layer, replace(rule, **missing) if missing else rule, stabilizer, bias
 
 
 def signed(epsilon: float) -> Stabilizer:
@@ -72,7 +80,12 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 layers={"BatchNorm": {"linearization": "variance_squared"}},
                 note="The full bias enters both halves of alpha-beta (issue 273); fused batch norm squares the variance.",
             ),
-            Dialect("zennit-1.0", version="1.0", note="WSquare adds b^2; ZPlus keeps b+; Gamma is the generalised rule.", **_ZENNIT),
+            Dialect(
+                "zennit-1.0",
+                version="1.0",
+                note="WSquare adds b^2; ZPlus keeps b+; Gamma is the generalised rule.",
+                **_ZENNIT,
+            ),
             Dialect("zennit-0.5", version="0.5", note="As 1.0 layer by layer; its batch-norm merge is not exact.", **_ZENNIT),
             Dialect(
                 "captum-0.9",
@@ -108,7 +121,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 "innsight",
                 "0.3",
                 stabilizers={"*": signed(1e-6)},
-                layers={"Add": {"split": "equal"}},
+                layer_rules={"Add": "flat"},
                 note="A sum hands R / n to each of its n inputs; alpha + beta = 1 with alpha = 1/2 by default.",
             ),
             Dialect(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from lrp_ref.arrays import Array, LRPError, absolute, is_exact, namespace
+from lrp_ref.arrays import Array, LRPError, absolute, flattened, is_exact, namespace
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Ledger:
         """Per sample: arrived minus received, bias, stabilizer and dropped; 0 where arithmetic is exact."""
         xp = namespace(self.arrived)
         spent = self.bias + self.stabilizer + self.dropped
-        per_sample = xp.sum(xp.reshape(self.arrived - spent, (self.arrived.shape[0], -1)), axis=-1)
-        return per_sample - reduce(add, (xp.sum(xp.reshape(r, (r.shape[0], -1)), axis=-1) for r in self.received))
+        per_sample = xp.sum(flattened(self.arrived - spent), axis=-1)
+        return per_sample - reduce(add, (xp.sum(flattened(r), axis=-1) for r in self.received))
 
     def check(self) -> None:
         """Raise `LRPError` unless the identity holds: exactly in rationals, within its bound in floats."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, full, namespace
+from lrp_ref.arrays import Array, flattened, full, namespace, widened
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _placed(weight: Array, table: Any) -> tuple[Array, Array]:
     zero, one = full((weight.shape[0], 1), 0, weight), full((1, weight.shape[1]), 1, weight)
     values = xp.take(xp.concat([zero, weight], axis=1), index, axis=1)
     wired = xp.take(xp.concat([full((1, 1), 0, weight), one], axis=1), index, axis=1)
-    return xp.reshape(values, (-1, *table.shape)), xp.reshape(wired, (-1, *table.shape))
+    return xp.reshape(values, (weight.shape[0], *table.shape)), xp.reshape(wired, (1, *table.shape))
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,16 @@ class ConvMap:
         xp, padded = namespace(u), self.window.pad(u)
         total = full((u.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)), 0, u)
         for at, matrix in self._taps(transposed=False):
-            patch = xp.reshape(padded[(..., *at)], (u.shape[0], self.groups, -1, prod(self.out)))
+            patch = xp.reshape(padded[(..., *at)], (u.shape[0], self.groups, self.weight.shape[1], prod(self.out)))
             total = total + matrix @ patch
-        return xp.reshape(total, (u.shape[0], -1, *self.out))
+        return xp.reshape(total, (u.shape[0], self.weight.shape[0], *self.out))
 
     def adjoint(self, s: Array) -> Array:
         xp = namespace(s)
-        grouped = xp.reshape(s, (s.shape[0], self.groups, -1, prod(self.out)))
+        grouped = xp.reshape(s, (s.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)))
         total = self.window.pad(full((s.shape[0], *self.size), 0, s))
         for at, matrix in self._taps(transposed=True):
-            total[(..., *at)] = total[(..., *at)] + xp.reshape(matrix @ grouped, (s.shape[0], -1, *self.out))
+            total[(..., *at)] = total[(..., *at)] + xp.reshape(matrix @ grouped, (s.shape[0], self.size[0], *self.out))
         return self.window.crop(total, self.size[1:])
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
@@ -203,7 +203,7 @@ class WindowMap:
         return sum(self.weight[t, ...] * padded[(..., *at)] for t, at in enumerate(slices))
 
     def adjoint(self, s: Array) -> Array:
-        batch = max(s.shape[0], self.weight.shape[1])
+        (batch,) = np.broadcast_shapes(s.shape[:1], self.weight.shape[1:2])
         total = self.window.pad(full((batch, *self.size), 0, s))
         for t, at in enumerate(self.window.slices(self.weight.shape[3:])):
             total[(..., *at)] = total[(..., *at)] + self.weight[t, ...] * s
@@ -219,7 +219,7 @@ class WindowMap:
 
         def matrix(weight: Array) -> Array:
             wide = xp.broadcast_to(weight, (taps, weight.shape[1], channels, *out))
-            flat = xp.reshape(xp.permute_dims(wide, (1, 0, *range(2, wide.ndim))), (weight.shape[1], -1))
+            flat = flattened(xp.permute_dims(wide, (1, 0, *range(2, wide.ndim))))
             return _placed(flat, table.reshape(channels * positions, -1))[0]
 
         return matrix(self.weight), matrix(self.wired)
@@ -250,11 +250,11 @@ class Routed:
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
         xp, places = namespace(x), prod(x.shape[1:])
-        numbered = full((1, *x.shape[1:]), 0, x) + xp.reshape(_counting(places, x), (1, *x.shape[1:]))
-        source = xp.reshape(self.gather(numbered), (-1, 1))
-        wired = xp.where(source == xp.reshape(_counting(places, x), (1, -1)), full((1, 1), 1, x), full((1, 1), 0, x))
-        shape = np.broadcast_shapes(self.weight.shape, self.gather(numbered).shape)
-        weight = xp.reshape(xp.broadcast_to(self.weight, shape), (shape[0], -1, 1))
+        count = _counting(places, widened(x))
+        gathered = self.gather(xp.reshape(count, (1, *x.shape[1:])))
+        wired = xp.where(xp.reshape(gathered, (-1, 1)) == xp.reshape(count, (1, -1)), full((1, 1), 1, x), full((1, 1), 0, x))
+        shape = np.broadcast_shapes(self.weight.shape, gathered.shape)
+        weight = xp.reshape(xp.broadcast_to(self.weight, shape), (shape[0], prod(shape[1:]), 1))
         return weight * wired[None, ...], wired[None, ...]
 
 

@@ -13,7 +13,7 @@ An empty mask, and v_j = 0, divide by 1.
 
 from dataclasses import dataclass
 
-from lrp_ref.arrays import Array, LRPError, checked, full, namespace, where
+from lrp_ref.arrays import Array, LRPError, checked, full, namespace, same_arithmetic, where
 
 MASKS = ("all", "positive", "negative")
 
@@ -49,11 +49,17 @@ class PatternStatistics:
 
 
 def pattern_statistics(weight: Array, x: Array, mask: str = "all") -> PatternStatistics:
-    """The statistics of one batch: weight (out, in), x (N, in). `mask`: "all", "positive" or "negative" outputs."""
+    """The statistics of one batch: weight (out, in), x (N, in). `mask`: "all", "positive" or "negative" outputs.
+
+    Raises `LRPError` for an unknown mask, for shapes or dtypes that do not fit, and for integers, NaN or infinities.
+    """
     if mask not in MASKS:
         raise LRPError(f"pattern mask is one of {', '.join(MASKS)}; got {mask!r}")
     checked("weight", weight)
     checked("x", x)
+    same_arithmetic("x", x, "weight", weight)
+    if weight.ndim != 2:
+        raise LRPError(f"weight: expected (out, in), got shape {tuple(weight.shape)}")
     if x.ndim != 2 or x.shape[0] < 1 or x.shape[1] != weight.shape[1]:
         raise LRPError(f"x: expected (N >= 1, {weight.shape[1]}), got shape {tuple(x.shape)}")
     xp, y = namespace(x), x @ weight.T

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import reduce
+from inspect import signature
 from math import prod
 from operator import add
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from lrp_ref.arrays import (
     LRPError,
     absolute,
     checked,
+    flattened,
     full,
     is_exact,
     namespace,
@@ -65,13 +67,13 @@ class Problem:
 
     @property
     def epsilon(self) -> Any:
-        return number(self.stabilizer.epsilon, self.arrived)
+        return number(self.stabilizer.epsilon, self.arrived, "stabilizer epsilon")
 
     def flat(self, a: Array) -> Array:
         """A y-shaped array in the shape that this representation's rows have."""
         wide = namespace(a).broadcast_to(a, self.affine.y.shape)
         explicit_rows = not hasattr(self.weights, "maps")
-        return namespace(a).reshape(wide, (wide.shape[0], -1)) if explicit_rows else wide
+        return flattened(wide) if explicit_rows else wide
 
 
 def propagate(
@@ -103,7 +105,7 @@ def propagate(
 
 def shares_to_result(problem: Problem, shares: list[Share]) -> tuple[tuple[Array, ...], Ledger]:
     """The relevance at every input, (batch, ...), and the ledger."""
-    received = _received(problem, shares)
+    received = received_by(problem, shares)
     return received, _ledger(problem, shares, received)
 
 
@@ -139,15 +141,23 @@ def settle(
 ) -> Problem:
     """Check everything at the door, and settle every convention: explicit argument, dialect, reference."""
     given = tuple(x) if isinstance(x, tuple | list) else (x,)
-    if not isinstance(layer, Embedding):
+    _check_kinds(layer, rule, stabilizer, dialect)
+    _check_count(layer, given)
+    if isinstance(layer, Embedding):
+        same_arithmetic("Embedding.weight", layer.weight, "relevance", checked("relevance", relevance))
+    else:
         for index, array in enumerate(given):
             checked(f"x[{index}]" if len(given) > 1 else "x", array)
             same_arithmetic("x", given[0], f"x[{index}]", array)
     checked("relevance", relevance)
-    axes = given[0].ndim - 1 if layer.axes is None else layer.axes
-    if given[0].ndim < axes:
+    axes = max(given[0].ndim, 1) - 1 if layer.axes is None else layer.axes
+    if given[0].ndim < max(axes, layer.axes is None):
         raise LRPError(f"{type(layer).__name__}: expected x with at least {axes} axes, got shape {tuple(given[0].shape)}")
     lead = tuple(given[0].shape[: given[0].ndim - axes])
+    for index, array in enumerate(given):
+        if array.ndim != given[0].ndim or tuple(array.shape[: len(lead)]) != lead:
+            first = tuple(given[0].shape)
+            raise LRPError(f"x[{index}]: expected the axes and batch size of x[0], {first}, got {tuple(array.shape)}")
     batched = tuple(namespace(a).reshape(a, (prod(lead), *a.shape[a.ndim - axes :])) for a in given)
     if dialect is not None:
         layer, rule, stabilizer, bias = dialect.apply(layer, rule, stabilizer, bias)
@@ -176,13 +186,41 @@ def settle(
         bounds = _padded_bounds(rule, batched[0], window)
         padded = (
             _represent(representation, wide.maps, wide.inputs),
-            _in_arithmetic(bounds, wide.inputs, representation),
+            _in_arithmetic(bounds, wide.inputs, representation, on_padding=True),
         )
 
     def twin() -> Problem:
         return settle(layer, x, relevance, rule, stabilizer, bias)
 
     return Problem(affine, weights, inputs, resolved, bias, stabilizer, arrived, lead, padded, twin)
+
+
+def _check_kinds(layer: Any, rule: Any, stabilizer: Any, dialect: Any) -> None:
+    """Refuse what is no layer, rule, stabiliser or dialect at all."""
+    for name, value, right, example in (
+        ("layer", layer, hasattr(layer, "affine"), "lrp_ref.Dense(weight, bias)"),
+        ("rule", rule, hasattr(rule, "parts"), "lrp_ref.Epsilon(1e-6)"),
+        ("stabilizer", stabilizer, isinstance(stabilizer, Stabilizer | None), "lrp_ref.Stabilizer('signed_add', 1e-6)"),
+        ("dialect", dialect, isinstance(dialect, Dialect | None), "lrp_ref.DIALECTS['zennit-1.0']"),
+    ):
+        if not right or isinstance(value, type):
+            raise LRPError(f"{name}: expected one such as {example}, got {type(value).__name__} {_brief(value)}")
+
+
+def _brief(value: Any) -> str:
+    return " ".join(repr(value).split())[:60]
+
+
+def _check_count(layer: Layer, given: tuple[Any, ...]) -> None:
+    """Refuse more or fewer inputs than the layer takes, and what is no array."""
+    parameters = signature(layer.affine).parameters.values()
+    several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if not given or (not several and len(given) != len(parameters)):
+        expected = "a tuple of inputs" if several else f"{len(parameters)} input(s)"
+        raise LRPError(f"{type(layer).__name__}: expected {expected}, got {len(given)}")
+    for array in given:
+        if not hasattr(array, "shape"):
+            raise LRPError(f"x: expected an array, got {type(array).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
 
 
 def normalized(problem: Problem) -> Iterator[Share]:
@@ -193,10 +231,9 @@ def normalized(problem: Problem) -> Iterator[Share]:
     serves = None if affine.serves is None else problem.flat(affine.serves)
     parts = parts_of(problem, bias, y)
     wide = _padding_rows(problem, parts, bias, y)
-    for part, padding in zip(parts, wide, strict=True):
-        n = part.n
-        if stabilizer.kind == "abs_share" and part.over is None:
-            part = part._replace(n=absolute(n), c=absolute(part.c))
+    for named, padding in zip(parts, wide, strict=True):
+        shared = stabilizer.kind == "abs_share" and named.over is None
+        part = named._replace(n=absolute(named.n), c=absolute(named.c)) if shared else named
         d = part.n.rows() + part.c + 0 * arrived
         d = d if padding is None else d + padding
         stabilized = stabilizer(d, problem.epsilon) if part.over is None else part.over + 0 * d
@@ -217,7 +254,8 @@ def parts_of(problem: Problem, bias: Array, y: Array) -> list[Part]:
     return problem.rule.rescaled(parts) if isinstance(problem.rule, AlphaBeta) else parts
 
 
-def _received(problem: Problem, shares: list[Share]) -> tuple[Array, ...]:
+def received_by(problem: Problem, shares: list[Share]) -> tuple[Array, ...]:
+    """The relevance at every input, (batch, ...)."""
     handed = [_tuple(share.part.n.distribute(share.s)) for share in shares]
     if problem.bias == "redistribute":
         spread = _redistributed(problem, shares)
@@ -304,7 +342,8 @@ def _padded_bounds(rule: Any, x: Array, window: Any) -> Any:
         return rule
 
     def widened(bound: Any) -> Any:
-        return window.pad(_bound(bound, x)) if hasattr(bound, "shape") and bound.ndim > 1 else bound
+        per_element = isinstance(bound, str) or (hasattr(bound, "shape") and bound.ndim > 1)
+        return window.pad(_bound(bound, x)) if per_element else bound
 
     return replace(rule, low=widened(rule.low), high=widened(rule.high))
 
@@ -319,20 +358,20 @@ def _represent(representation: str, maps: tuple[Any, ...], inputs: tuple[Array, 
     return sparse(maps, inputs)
 
 
-def _in_arithmetic(rule: Any, inputs: tuple[Array, ...], representation: str) -> Any:
+def _in_arithmetic(rule: Any, inputs: tuple[Array, ...], representation: str, on_padding: bool = False) -> Any:
     """The rule with its numbers converted once to the arithmetic of x, and input-shaped parameters shaped."""
     if isinstance(rule, ZBox):
         arrays = {name: tuple(_bound(getattr(rule, name), x) for x in inputs) for name in ("low", "high")}
-        for x, low, high in zip(inputs, arrays["low"], arrays["high"], strict=True):
+        for x, low, high in () if on_padding else zip(inputs, arrays["low"], arrays["high"], strict=True):
             _check_box(x, low, high)
         return replace(rule, **{name: _shaped(bounds, representation) for name, bounds in arrays.items()})
     if isinstance(rule, Shares):
         if len(rule.shares) != len(inputs):
             raise LRPError(f"Shares: expected one share per input, {len(inputs)}, got {len(rule.shares)}")
-        parts = tuple(full(x.shape, p, x) for p, x in zip(rule.shares, inputs, strict=True))
+        parts = tuple(full(x.shape, number(p, x, "Shares"), x) for p, x in zip(rule.shares, inputs, strict=True))
         return replace(rule, shares=_shaped(parts, representation))
     numeric = {
-        f.name: number(getattr(rule, f.name), inputs[0])
+        f.name: number(getattr(rule, f.name), inputs[0], f"{type(rule).__name__}.{f.name}")
         for f in fields(rule)
         if not isinstance(getattr(rule, f.name), str | None)
     }
@@ -343,7 +382,7 @@ def _shaped(arrays: tuple[Array, ...], representation: str) -> Any:
     if representation == "structured":
         return Inputs(arrays)
     xp = namespace(arrays[0])
-    return xp.concat([xp.reshape(a, (a.shape[0], -1)) for a in arrays], axis=-1)
+    return xp.concat([flattened(a) for a in arrays], axis=-1)
 
 
 def _bound(bound: Any, x: Array) -> Array:
@@ -354,9 +393,10 @@ def _bound(bound: Any, x: Array) -> Array:
             raise LRPError(f"ZBox: expected a bound as a number, array, 'min' or 'max'; got {bound!r}")
         return getattr(xp, bound)(x, axis=tuple(range(1, x.ndim)), keepdims=True) + 0 * x
     if isinstance(bound, list | tuple):
-        bound = xp.stack([full((), number(b, x), x) for b in bound]) if not is_exact(x) else checked("ZBox bound", _exact_row(bound, x))
+        bound = _row(bound, x)
     if not hasattr(bound, "shape"):
-        return full(x.shape, bound, x)
+        return full(x.shape, number(bound, x, "ZBox bound"), x)
+    checked("ZBox bound", bound)
     same_arithmetic("x", x, "ZBox bound", bound)
     if bound.ndim == 1 and bound.shape[0] == x.shape[1]:
         bound = xp.reshape(bound, (1, -1, *(1,) * (x.ndim - 2)))
@@ -368,9 +408,10 @@ def _bound(bound: Any, x: Array) -> Array:
     return bound + 0 * x
 
 
-def _exact_row(values: Any, x: Array) -> Array:
+def _row(values: Any, x: Array) -> Array:
     row = full((len(values),), 0, x)
-    row[:] = [number(v, x) for v in values]
+    for k, value in enumerate(values):
+        row[k] = number(value, x, "ZBox bound")
     return row
 
 

@@ -12,7 +12,7 @@ Conventions that are None mean "not given": a dialect may fill them, else the va
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, neg, pos, where
+from lrp_ref.arrays import Array, LRPError, Number, absolute, namespace, neg, pos, where
 
 BACH = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"
 MONTAVON = "Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008"
@@ -26,6 +26,7 @@ class Part(NamedTuple):
     scale: Any = 1
     where: Array | None = None
     over: Array | None = None  # what a row is divided by, if not its own stabilised sum
+    over_work: Array | None = None  # the magnitudes behind `over`, where it is computed
     work: Array | None = None  # a bound on the magnitudes that forming c may pass through, if not |c|
 
 
@@ -79,6 +80,8 @@ class AlphaBeta:
     bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both", "share")
 
     def __post_init__(self) -> None:
+        if self.empty_half == "rescale" and self.split not in (None, "joint"):
+            raise LRPError(f"AlphaBeta: empty_half='rescale' belongs to split='joint', got split={self.split!r}; use 'keep'")
         if self.parameterization == "sum":
             if not _close(self.alpha + self.beta, 1):
                 raise LRPError(f"AlphaBeta: expected alpha + beta = 1, got alpha={self.alpha}, beta={self.beta}")
@@ -102,7 +105,7 @@ class AlphaBeta:
 
     def rescaled(self, parts: list[Part]) -> list[Part]:
         """Where one half is empty, the other hands on everything (`empty_half="rescale"` of the joint split)."""
-        if self.empty_half != "rescale" or len(parts) != 2:
+        if self.empty_half != "rescale":
             return parts
         d = [part.n.rows() + part.c for part in parts]
         one = 0 * (d[0] + d[1]) + 1
@@ -233,6 +236,13 @@ class ZBox:
     name: ClassVar[str] = "z-box"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
 
+    def __eq__(self, other: object) -> bool:
+        pairs = [(getattr(self, f.name), getattr(other, f.name, None)) for f in fields(self)]
+        return isinstance(other, ZBox) and all(_equal(a, b) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.padding))
+
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W * x - pos(W) * self.low - neg(W) * self.high, 0 * b, work=2 * absolute(b))]
 
@@ -297,7 +307,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Shares:
-    """Fixed shares: input k of a sum receives p_k / sum(p) of the relevance; `shares` has one number per input."""
+    """Fixed shares: n = p_k, so that input k of a sum receives p_k / sum(p); `shares` has one number per input."""
 
     shares: tuple[Number, ...] = ()
     name: ClassVar[str] = "shares"
@@ -354,7 +364,14 @@ def check_conventions(rule: Any) -> None:
 
 
 def _close(a: Number, b: Number) -> bool:
-    return abs(a - b) <= 1e-12 if isinstance(a, float) else a == b
+    return bool(abs(a - b) <= 1e-12 if isinstance(a, float) else a == b)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """a == b, for bounds that may be arrays."""
+    if hasattr(a, "shape") and hasattr(b, "shape"):
+        return type(a) is type(b) and a.shape == b.shape and bool(namespace(a).all(a == b))
+    return not hasattr(a, "shape") and not hasattr(b, "shape") and bool(a == b)
 
 
 def _nonnegative(rule: str, gamma: Number) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from lrp_ref.arrays import Array, LRPError, Number
+from lrp_ref.arrays import Array, LRPError, Number, flattened
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,6 @@ def sparse(maps: tuple[Any, ...], inputs: tuple[Array, ...]) -> tuple[Sparse, Ar
     union = [wired.max(axis=0) for _, wired in blocks]
     pattern = Pattern(hstack([csr_array(w) for w in union], format="csr"))
     row, column = pattern.places
-    values, wired = (
-        np.concatenate([np.broadcast_to(b[k], (batch, *b[k].shape[1:])) for b in blocks], axis=-1)[:, row, column] for k in (0, 1)
-    )
-    return Sparse(values, wired, pattern), np.concatenate([x.reshape(x.shape[0], -1) for x in inputs], axis=-1)
+    wide = [[np.broadcast_to(a, (batch, *a.shape[1:])) for a in block] for block in blocks]
+    values, wired = (np.concatenate([block[k] for block in wide], axis=-1)[:, row, column] for k in (0, 1))
+    return Sparse(values, wired, pattern), np.concatenate([flattened(x) for x in inputs], axis=-1)

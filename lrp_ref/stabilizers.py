@@ -23,7 +23,7 @@ class Stabilizer:
             raise LRPError(f"stabilizer kind: expected one of {', '.join(KINDS)}; got {self.kind!r}")
         if self.sign_at_zero not in (1, 0, -1):
             raise LRPError(f"sign_at_zero: expected 1, 0 or -1; got {self.sign_at_zero!r}")
-        if self.epsilon < 0:
+        if not self.epsilon >= 0:
             raise LRPError(f"stabilizer epsilon: expected a number >= 0, got {self.epsilon}")
 
     def __call__(self, d: Array, epsilon: Number) -> Array:

@@ -116,6 +116,8 @@ def _libraries() -> SimpleNamespace:
         from captum.attr._utils.custom_modules import Addition_Module
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch captum") from None
+    except Exception as error:  # a broken installation raises what it likes
+        raise ImportError(f"captum cannot be imported: {type(error).__name__}: {error}") from None
     from conformance.builders.torch import build, tensor
 
     return SimpleNamespace(torch=torch, LRP=LRP, rules=lrp_rules, Addition_Module=Addition_Module, build=build, tensor=tensor)

@@ -134,6 +134,8 @@ def _libraries() -> SimpleNamespace:
         from zennit.layer import Sum
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch torchvision zennit") from None
+    except Exception as error:  # a broken installation raises what it likes
+        raise ImportError(f"zennit cannot be imported: {type(error).__name__}: {error}") from None
     from conformance.builders.torch import Stacked, build, tensor
 
     return SimpleNamespace(

@@ -32,14 +32,15 @@ class Activation:
 
     def affine(self, x: Array) -> Affine:
         f, derivative = FUNCTIONS[self.function]
-        slope, one = number(self.slope, x), full((1,) * x.ndim, 1, x)
+        slope, one = number(self.slope, x, "Activation.slope"), full((1,) * x.ndim, 1, x)
         y = f(x, slope)
         weight = one
         if self.linearization == "gradient":
             weight = derivative(x, slope)
         elif self.linearization == "ratio":
             weight = where(x == 0, 0 * x, y / where(x == 0, one + 0 * x, x))
-        return Affine((Routed(weight, _same, _same),), (x,), full((1, *x.shape[1:]), 0, x), y, roundings=4 * (weight is not one))
+        zero = full((1, *x.shape[1:]), 0, x)
+        return Affine((Routed(weight, _same, _same),), (x,), zero, y, roundings=4 * (weight is not one))
 
 
 def _same(a: Array) -> Array:

@@ -68,17 +68,21 @@ def expect(layer: Any, what: str, expected: Any, got: Any) -> None:
 
 def per_axis(layer: Any, name: str, value: int | Sequence[int], axes: int, least: int = 1) -> tuple[int, ...]:
     """One integer per spatial axis; a single integer stands for all of them."""
-    values = (value,) * axes if isinstance(value, int) else tuple(value)
-    if len(values) != axes or any(v < least for v in values):
+    values = _sequence(value, axes)
+    if len(values) != axes or not all(hasattr(v, "__index__") and v >= least for v in values):
         raise LRPError(f"{type(layer).__name__}: expected {name} as {axes} integers >= {least}, got {value}")
     return values
 
 
+def _sequence(value: Any, n: int) -> tuple[Any, ...]:
+    """A tuple or list as a tuple, and anything else n times."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * n
+
+
 def pairs(layer: Any, name: str, value: Any, axes: int) -> Pairs:
     """(begin, end) per spatial axis; an integer stands for both ends, one integer or pair per axis."""
-    values = (value,) * axes if isinstance(value, int) else tuple(value)
-    both = tuple((v, v) if isinstance(v, int) else tuple(v) for v in values)
-    if len(both) != axes or any(len(p) != 2 or min(p) < 0 for p in both):
+    both = tuple(_sequence(v, 2) for v in _sequence(value, axes))
+    if len(both) != axes or not all(len(p) == 2 and all(hasattr(v, "__index__") and v >= 0 for v in p) for p in both):
         raise LRPError(f"{type(layer).__name__}: expected {name} as {axes} (begin, end) pairs >= 0, got {value}")
     return both
 

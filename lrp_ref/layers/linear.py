@@ -54,7 +54,7 @@ class Conv:
 
     @property
     def axes(self) -> int:
-        return self.weight.ndim - 1
+        return int(self.weight.ndim) - 1
 
     def map(self, x: Array) -> ConvMap:
         """The convolution as a linear map on inputs of x's shape."""
@@ -105,7 +105,7 @@ class ConvTranspose:
 
     @property
     def axes(self) -> int:
-        return self.weight.ndim - 1
+        return int(self.weight.ndim) - 1
 
     def affine(self, x: Array) -> Affine:
         weight, window = parameter(self, "weight", x), _window(self)
@@ -132,6 +132,8 @@ def _check(layer: Any, *ndim: int) -> None:
     if not ndim[0] <= layer.weight.ndim <= ndim[-1]:
         expected = " to ".join(map(str, ndim))
         raise LRPError(f"{name}: expected a weight with {expected} axes, got shape {tuple(layer.weight.shape)}")
+    if min(layer.weight.shape) < 1:
+        raise LRPError(f"{name}: expected a weight without empty axes, got shape {tuple(layer.weight.shape)}")
     if layer.bias is not None:
         checked(f"{name}.bias", layer.bias)
 

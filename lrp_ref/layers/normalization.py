@@ -13,9 +13,9 @@ LINEARIZATIONS = ("affine", "centered", "without_epsilon", "variance_squared", "
 class BatchNorm:
     """y = g x + (beta - g mean) with g = gamma / sqrt(variance + epsilon), per channel. x (N, C, *spatial).
 
-    `linearization`, what relevance sees: "affine" the map itself; "centered" g (x - mean) with bias beta;
+    `linearization`, what relevance sees: "affine" (also where None) the map itself; "centered" g (x - mean) with bias beta;
     "without_epsilon" g with epsilon 0; "variance_squared" the known error gamma / sqrt(variance^2 + epsilon) with
-    bias beta - mean / sqrt(variance^2 + epsilon); "at_mean_zero" affine, but x = mean receives nothing: its relevance is dropped.
+    bias beta - mean / sqrt(variance^2 + epsilon); "at_mean_zero" affine, but where x = mean all relevance is dropped.
     """
 
     gamma: Array
@@ -23,7 +23,7 @@ class BatchNorm:
     mean: Array
     variance: Array
     epsilon: Number = 1e-5
-    linearization: str = "affine"
+    linearization: str | None = None
 
     axes = None
 
@@ -31,7 +31,7 @@ class BatchNorm:
         for name in ("gamma", "beta", "mean", "variance"):
             checked(f"BatchNorm.{name}", getattr(self, name))
             expect(self, f"{name} of shape", self.gamma.shape, getattr(self, name).shape)
-        if self.linearization not in LINEARIZATIONS:
+        if self.linearization not in (None, *LINEARIZATIONS):
             raise LRPError(f"BatchNorm: linearization is one of {', '.join(LINEARIZATIONS)}; got {self.linearization!r}")
 
     def affine(self, x: Array) -> Affine:
@@ -42,22 +42,28 @@ class BatchNorm:
         gamma, beta, mean, variance = (
             xp.reshape(parameter(self, name, x), shape) for name in ("gamma", "beta", "mean", "variance")
         )
-        epsilon = number(self.epsilon, x)
-        g = gamma / sqrt(variance + epsilon)
+        epsilon = number(self.epsilon, x, "BatchNorm.epsilon")
+        g = gamma / _root(variance + epsilon, "variance + epsilon")
         y = g * x + (beta - g * mean)
         weight, bias, seen = g, beta - g * mean, x
         if self.linearization == "centered":
             bias, seen = beta, x - mean
         elif self.linearization == "without_epsilon":
-            weight = gamma / sqrt(variance)
+            weight = gamma / _root(variance, "variance")
             bias = beta - weight * mean
         elif self.linearization == "variance_squared":
-            root = sqrt(variance * variance + epsilon)
+            root = _root(variance * variance + epsilon, "variance^2 + epsilon")
             weight, bias = gamma / root, beta - mean / root
         work = absolute(beta) + absolute(weight * mean)
         spread = full((1, *x.shape[1:]), 0, x)
         serves = x != mean if self.linearization == "at_mean_zero" else None
         return Affine((Routed(weight, _same, _same),), (seen,), bias + spread, y, work + spread, 4, serves)
+
+
+def _root(a: Array, what: str) -> Array:
+    if bool(namespace(a).any(a <= 0)):
+        raise LRPError(f"BatchNorm: expected {what} > 0 in every channel, got {float(namespace(a).min(a))}; raise epsilon")
+    return sqrt(a)
 
 
 def _same(a: Array) -> Array:

@@ -72,7 +72,7 @@ class GlobalAvgPool:
 class MaxPool:
     """The maximum over a window: at x, the selection of its winner. Padding never wins.
 
-    `ties`: "first" or "last" in row-major order of the taps, or "split" (t tied taps weigh 1/t).
+    `ties`: "first" (also where None) or "last" in row-major order of the taps, or "split" (t tied taps weigh 1/t).
     `linearization`: "winner", or "average": relevance sees the mean over the taps inside instead.
     """
 
@@ -80,12 +80,13 @@ class MaxPool:
     stride: Any = None
     padding: Any = 0
     dilation: Any = 1
-    ties: str = "first"
+    ties: str | None = None
     linearization: str = "winner"
 
     def __post_init__(self) -> None:
         _window(self)
-        _known(self, "ties", ("first", "last", "split"))
+        if self.ties is not None:
+            _known(self, "ties", ("first", "last", "split"))
         _known(self, "linearization", ("winner", "average"))
 
     @property
@@ -102,7 +103,8 @@ class MaxPool:
         if self.linearization == "average":
             mean = AvgPool(self.kernel, self.stride, self.padding, self.dilation, count_include_pad=False).affine(x)
             return Affine(mean.maps, mean.inputs, mean.bias, best, roundings=1)
-        weight = xp.stack([where(w, full(best.shape, 1, x), 0) for w in (wins if self.ties == "split" else _single(wins, self.ties))])
+        chosen = wins if self.ties == "split" else _single(wins, last=self.ties == "last")
+        weight = xp.stack([where(w, full(best.shape, 1, x), 0) for w in chosen])
         wired = where(weight != 0, full(weight.shape, 1, x), 0)
         count = reduce(add, (wired[t, ...] for t in range(len(taps))))
         return Affine(
@@ -114,14 +116,14 @@ class MaxPool:
         )
 
 
-def _single(wins: list[Array], ties: str) -> list[Array]:
+def _single(wins: list[Array], last: bool) -> list[Array]:
     """The first (or last) winner only."""
-    order = wins if ties == "first" else wins[::-1]
+    order = wins[::-1] if last else wins
     taken, kept = order[0] & ~order[0], []
     for win in order:
         kept.append(win & ~taken)
         taken = taken | win
-    return kept if ties == "first" else kept[::-1]
+    return kept[::-1] if last else kept
 
 
 def _window(layer: Any) -> Window:

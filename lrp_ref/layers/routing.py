@@ -73,12 +73,10 @@ class Reshape:
     def affine(self, x: Array) -> Affine:
         xp, inner = namespace(x), tuple(x.shape[1:])
         known = prod(n for n in self.shape if n != -1)
-        if prod(inner) % known or (-1 not in self.shape and known != prod(inner)) or self.shape.count(-1) > 1:
+        if known < 1 or prod(inner) % known or (-1 not in self.shape and known != prod(inner)) or self.shape.count(-1) > 1:
             raise LRPError(f"Reshape: cannot give samples of shape {inner} the shape {self.shape}")
         target = tuple(prod(inner) // known if n == -1 else n for n in self.shape)
-        return moved(
-            lambda u: xp.reshape(u, (u.shape[0], *target)), lambda s: xp.reshape(s, (s.shape[0], *inner)), x
-        )
+        return moved(lambda u: xp.reshape(u, (u.shape[0], *target)), lambda s: xp.reshape(s, (s.shape[0], *inner)), x)
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Pad:
         ends = pairs(self, "padding", self.padding, x.ndim - 2)
         window = Window((1,) * len(ends), (1,) * len(ends), ends, (1,) * len(ends))
         size = tuple(x.shape[2:])
-        bias = window.pad(full((1, *x.shape[1:]), 0, x), number(self.value, x))
+        bias = window.pad(full((1, *x.shape[1:]), 0, x), number(self.value, x, "Pad.value"))
         route = moved(window.pad, lambda s: window.crop(s, size), x)
         return Affine(route.maps, route.inputs, bias, route.y + bias)
 
@@ -175,6 +173,8 @@ class Embedding:
     def affine(self, x: Array) -> Affine:
         xp = namespace(self.weight)
         indices = np.asarray(x) if is_exact(self.weight) else x
+        if indices.ndim != 2:
+            raise LRPError(f"Embedding: expected indices (N, T), got shape {tuple(indices.shape)}")
         if not namespace(indices).isdtype(indices.dtype, "integral"):
             raise LRPError(f"Embedding: expected integer indices, got dtype {indices.dtype}")
         if indices.size and not 0 <= int(xp.min(indices)) <= int(xp.max(indices)) < self.weight.shape[0]:

@@ -1,0 +1,121 @@
+"""What the source text must keep: rules without arrays or decimals, one direction of dependence, a light import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lrp_ref as lrp
+
+PACKAGE = Path(lrp.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("scipy", "torch", "rich", "flint", "typer", "cupy", "matplotlib", "onnx", "jinja2")
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """The modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def parsed(name: str) -> ast.Module:
+    return ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+
+
+def in_a_fresh_interpreter(code: str) -> str:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+def test_rules_know_no_array_module() -> None:
+    roots = {name.split(".")[0] for name in imports(parsed("rules.py"))}
+    assert roots <= {"dataclasses", "typing", "lrp_ref"}
+
+
+def test_formulas_of_rules_have_no_decimals() -> None:
+    """A float literal would turn rationals into floats; the defaults of parameters are converted once, at the door."""
+    tree = parsed("rules.py")
+    formulas = [
+        node
+        for rule in tree.body
+        if isinstance(rule, ast.ClassDef)
+        for node in rule.body
+        if isinstance(node, ast.FunctionDef) and node.name in ("parts", "rescaled")
+    ]
+    assert len(formulas) >= len(lrp.RULES)
+    literals = [node.value for f in formulas for node in ast.walk(f) if isinstance(node, ast.Constant)]
+    assert not [value for value in literals if isinstance(value, float)]
+
+
+def test_the_reference_never_imports_the_suite() -> None:
+    assert len(FILES) > 10
+    for path in FILES:
+        names = imports(ast.parse(path.read_text(encoding="utf-8")))
+        assert not {name for name in names if name.split(".")[0] in ("conformance", "tests", "oracle")}, path
+
+
+@pytest.mark.parametrize("module", HEAVY)
+def test_computing_relevance_does_not_load(module: str) -> None:
+    code = (
+        "import sys, numpy as np, lrp_ref as lrp\n"
+        "layer = lrp.Conv(np.ones((1, 1, 2)))\n"
+        "lrp.propagate(layer, np.ones((1, 1, 3)), np.ones((1, 1, 2)), lrp.AlphaBeta()).ledger.check()\n"
+        f"print({module!r} in sys.modules)"
+    )
+    assert in_a_fresh_interpreter(code) == "False"
+
+
+def test_importing_the_package_loads_no_submodule() -> None:
+    code = "import sys, lrp_ref; print(sorted(m for m in sys.modules if m.startswith(('lrp_ref', 'numpy', 'array_api'))))"
+    assert in_a_fresh_interpreter(code) == "['lrp_ref']"
+
+
+def test_every_public_name_loads_and_is_listed() -> None:
+    code = (
+        "import lrp_ref as lrp\n"
+        "assert set(lrp.__all__) <= set(dir(lrp))\n"
+        "from lrp_ref import *\n"
+        "print(all(getattr(lrp, n) is globals()[n] for n in lrp.__all__), lrp.layers.__name__)"
+    )
+    assert in_a_fresh_interpreter(code) == "True lrp_ref.layers"
+
+
+def test_the_lazy_table_matches_what_type_checkers_see() -> None:
+    tree = parsed("__init__.py")
+    (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
+    static = {
+        alias.asname or alias.name: node.module
+        for node in checked.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert static.pop("layers") == "lrp_ref"
+    assert static == {name: f"lrp_ref.{module}" for name, module in lrp._HOME.items()}
+    assert sorted(static) == sorted(lrp.__all__)
+
+
+@pytest.mark.parametrize("first", ["import lrp_ref.bounds, lrp_ref.propagate", "from lrp_ref.propagate import settle", "pass"])
+def test_names_shared_with_a_module_mean_the_function(first: str) -> None:
+    code = f"{first}\nimport lrp_ref as lrp\nprint(type(lrp.propagate).__name__, type(lrp.bounds).__name__)"
+    assert in_a_fresh_interpreter(code) == "function function"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_public_functions_say_what_they_do(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name}"
+
+
+@pytest.mark.parametrize("rule", lrp.RULES.values(), ids=lambda rule: rule.name)
+def test_every_rule_states_its_formula(rule: type) -> None:
+    assert " = " in (rule.__doc__ or "")
