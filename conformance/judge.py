@@ -27,11 +27,14 @@ VACUOUS = 0.1  # a bound above this part of the largest relevance proves nothing
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and its evidence. tau is the largest error in units of its bound, tau_total that of a sample's total."""
+    """A verdict and its evidence. tau is the largest error in units of its bound, tau_total that of a sample's total,
+    tau_normwise the largest error of a sample in units of the sample's largest bound.
+    """
 
     verdict: str
     tau: float | None = None
     tau_total: float | None = None
+    tau_normwise: float | None = None
     effective_bits: float | None = None
     dialect: str | None = None
     hint: str | None = None
@@ -73,14 +76,14 @@ def judge(case: Case, output: dict[str, Any], dtype: str, composed: bool = False
         return Judgement("exact", tau=tau, tau_total=0.0, effective_bits=bits)
     tau_total, sample = _conservation(case, found, dtype, composed)
     if tau > 1:
-        return Judgement("nonconformant", tau, tau_total, bits, detail=detail)
+        return Judgement("nonconformant", tau, tau_total, _normwise(found, target), bits, detail=detail)
     if _vacuous(target):
         return Judgement(
             "indeterminate", tau, tau_total, bits, detail={"why": "the bound exceeds a tenth of the relevance at this dtype"}
         )
     if tau_total is not None and tau_total > 1:
-        return Judgement("nonconformant", tau, tau_total, bits, detail={**detail, "conservation": sample})
-    return Judgement("conformant", tau, tau_total, bits)
+        return Judgement("nonconformant", tau, tau_total, effective_bits=bits, detail={**detail, "conservation": sample})
+    return Judgement("conformant", tau, tau_total, effective_bits=bits)
 
 
 def relevances(case: Case, output: dict[str, Any]) -> list[Any]:
@@ -190,6 +193,20 @@ def _conservation(case: Case, found: list[Any], dtype: str, composed: bool) -> t
             tau = each
             worst = {"sample": sample, "total": float(got), "expected": total, "off": off, "allowed": bound}
     return tau, worst
+
+
+def _normwise(found: list[Any], target: Target) -> float:
+    """The largest error of a sample in units of that sample's largest bound.
+
+    Fast convolutions (Winograd, FFT) are stable in norm only: they lose the small elements beside large ones.
+    """
+    worst = 0.0
+    for got, want, bound in zip(found, target.expected, target.bound, strict=True):
+        for error, allowed_here in zip(np.abs(got.astype(np.float64) - want), bound, strict=True):
+            largest = float(allowed_here.max()) if allowed_here.size else 0.0
+            if error.size and error.max() > 0:
+                worst = max(worst, float(error.max()) / largest if largest > 0 else math.inf)
+    return worst
 
 
 def _effective_bits(found: list[Any], want: tuple[Array, ...], gauges: list[Array], dtype: str) -> float:

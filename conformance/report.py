@@ -24,7 +24,7 @@ STYLES = {
     "exact": "bold green", "conformant": "green", "dialect": "yellow", "indeterminate": "dim", "nonconformant": "bold red",
     "unsupported": "dim", "not-run": "dim",
 }  # fmt: skip
-COLUMNS = ("exact", "conformant", "dialect", "indeterminate", "wrong", "declined")
+COLUMNS = ("exact", "conformant", "normwise", "dialect", "indeterminate", "wrong", "declined")
 
 
 class ReportError(ValueError):
@@ -104,7 +104,8 @@ def table(results: Iterable[Result]) -> Table:
     out = Table(box=None, pad_edge=False, header_style="bold")
     out.add_column("feature", no_wrap=True)
     out.add_column("dtype")
-    for name in COLUMNS:
+    columns = [c for c in COLUMNS if c != "normwise" or any(r.verdict == c for members in rows.values() for r in members)]
+    for name in columns:
         out.add_column(name, justify="right")
     out.add_column("of", justify="right")
     out.add_column("tau", justify="right")
@@ -119,7 +120,7 @@ def table(results: Iterable[Result]) -> Table:
         hints = Counter(_hint(r) for r in members if r.fails or r.waiver)
         named = "; ".join([*names, *(h for h in hints if h)])
         total = len(members) + declined[feature] // max(1, len({d for f, d in rows if f == feature}))
-        cells = [Text(str(count[c]) if count[c] else "·", style=_style(c) if count[c] else "dim") for c in COLUMNS]
+        cells = [Text(str(count[c]) if count[c] else "·", style=_style(c) if count[c] else "dim") for c in columns]
         out.add_row(
             feature, dtype, *cells, str(total), "" if tau is None else f"{tau:.2g}", "" if bits is None else f"{bits:g}", named
         )

@@ -68,6 +68,7 @@ class Result:
             "hint": j.hint,
             "tau": j.tau,
             "tau_total": j.tau_total,
+            "tau_normwise": j.tau_normwise,
             "effective_bits": j.effective_bits,
             "detail": j.detail,
             "waiver": self.waiver,
@@ -275,6 +276,13 @@ def _named(r: Result, common: Explanation | None, own: list[Explanation] | None)
         here = _first([e for e in own if set(e.names) <= set(common.names)]) or common
         return replace(r, judgement=r.judgement.replace(verdict="dialect", dialect=here.name, hint=here.title))
     nearest = common or _first(own)
+    if nearest is None and (r.judgement.tau_normwise or 2.0) <= 1:
+        return replace(
+            r,
+            judgement=r.judgement.replace(
+                verdict="normwise", hint="within the bound of its norm only, as fast convolutions are"
+            ),
+        )
     hint = f"{nearest.title} ({nearest.name})" if nearest else "no known deviation reproduces it"
     return replace(r, judgement=r.judgement.replace(hint=hint))
 
