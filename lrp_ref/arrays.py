@@ -33,7 +33,8 @@ def is_exact(a: Array) -> bool:
 def exact(values: Any) -> Array:
     """`values` as an object array of `Fraction`: nested lists of ints, floats, "p/q" strings, or an array.
 
-    Floats are converted without rounding: every binary float is a rational.
+    Floats are converted without rounding: every binary float is a rational. Raises `LRPError` for NaN, infinities
+    and what is no number, with its index.
     """
     array = np.asarray(values, dtype=object)
     out = np.empty(array.shape, dtype=object)

@@ -9,7 +9,7 @@ from lrp_ref.arrays import Array, LRPError, absolute, flattened, is_exact, names
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """The account of one propagation; every array has the shape of the layer's output.
+    """The account of one propagation; every array has the shape of the layer's output, batch axes as one.
 
     arrived: R_j. bias: what b_j absorbed. stabilizer: what the change from d to D absorbed. dropped: what no rule
     could hand on (a zero denominator, a masked output, an empty half; negative where relevance was created).

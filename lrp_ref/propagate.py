@@ -119,7 +119,10 @@ def messages(
     bias: str | None = None,
     dialect: Dialect | None = None,
 ) -> Array:
-    """The explicit messages R_{i<-j}, (batch, out, in): outputs and inputs flattened, several inputs side by side."""
+    """The explicit messages R_{i<-j} = sum_k scale n_ji / D_j R_j, (batch, out, in): outputs and inputs flattened.
+
+    Several inputs lie side by side. Raises what `propagate` raises.
+    """
     problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, "explicit")
     shares = list(normalized(problem))
     table = reduce(add, (share.part.n.values * share.s[..., None] for share in shares))

@@ -74,8 +74,7 @@ def geometry(draw: Draw, kind: str) -> tuple[Json, tuple[int, ...]]:
     if axes == 3:
         drawn[1] = drawn[1] | {"kernel": 1, "dilation": 1, "stride": 1, "begin": 0, "end": 0, "extra": 0}
     attrs: Json = {name: [g[name] for g in drawn] for name in ("kernel", "stride", "dilation")}
-    attrs["padding"] = [[g["begin"], g["end"]] for g in drawn]
-    attrs["output_padding"] = [g["extra"] for g in drawn]
+    attrs |= {"padding": [[g["begin"], g["end"]] for g in drawn], "output_padding": [g["extra"] for g in drawn]}
     return attrs, tuple(g["size"] for g in drawn)
 
 
@@ -229,7 +228,7 @@ _PARTS: dict[str, Callable[[Draw, int, tuple[str, ...]], Parts]] = {
 _NUMBERS: dict[str, list[dict[str, Any]]] = {
     "epsilon": [{"epsilon": "1/4"}, {"epsilon": "1/1024"}],
     "alpha-beta": [{"alpha": "2", "beta": "1"}, {"alpha": "3/2", "beta": "1/2"}, {"alpha": "1", "beta": "0"}],
-    **dict.fromkeys(("gamma", "generalized-gamma"), [{"gamma": "1/4"}, {"gamma": "0"}, {"gamma": "2"}]),
+    **{name: [{"gamma": "1/4"}, {"gamma": "0"}, {"gamma": "2"}] for name in ("gamma", "generalized-gamma")},
     "alpha-beta-x": [
         {"alpha0": "2", "alpha1": "1", "beta0": "1/2", "beta1": "3/2"},
         {"alpha0": "1", "alpha1": "0", "beta0": "0", "beta1": "0"},

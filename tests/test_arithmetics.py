@@ -259,24 +259,3 @@ def test_the_bound_notices_a_forgotten_stabiliser(kind: str) -> None:
     wrong = lrp.propagate(lrp.Dense(weight), x, relevance, lrp.Zero(), stabilizer=lrp.Stabilizer(kind, 1e-6))
     assert excess((right.relevance,), want, found, "float64") <= 1
     assert excess((wrong.relevance,), want, found, "float64") > 1000
-
-
-def test_an_explicit_layer_of_many_inputs_is_wired_correctly_in_float16() -> None:
-    """float16 counts to 2048 only."""
-    x = np.ones((1, 2100), np.float16)
-    relevance = np.arange(2100, dtype=np.float16).reshape(1, 2100) / 16
-    result = lrp.propagate(lrp.Flatten(), x, relevance, lrp.Flat(), representation="explicit")
-    assert np.array_equal(result.relevance, relevance)
-
-
-@pytest.mark.parametrize("representation", ["structured", "explicit"])
-def test_an_empty_batch_gives_an_empty_answer(representation: str) -> None:
-    for layer, inner, out in (
-        (lrp.Dense(np.ones((3, 2))), (2,), (3,)),
-        (lrp.Conv(np.ones((1, 1, 2, 2))), (1, 3, 3), (1, 2, 2)),
-        (lrp.MaxPool((2, 2)), (1, 2, 2), (1, 1, 1)),
-        (lrp.AvgPool((2, 2)), (1, 2, 2), (1, 1, 1)),
-    ):
-        result = lrp.propagate(layer, np.ones((0, *inner)), np.ones((0, *out)), lrp.AlphaBeta(), representation=representation)
-        assert result.relevance.shape == (0, *inner)
-        result.ledger.check()
