@@ -11,8 +11,9 @@ import numpy as np
 from conformance import model
 from conformance.numbers import ball_array, exact_array, float_array, floats, integer_array, parse
 from lrp_ref.arrays import LRPError
-from lrp_ref.bounds import Gauges, gauges
-from lrp_ref.propagate import Problem, normalized, received_by, settle, shares_to_result
+from lrp_ref.engine import normalized, received_by, shares_to_result
+from lrp_ref.gauges import Gauges, gauges
+from lrp_ref.problem import Problem, settle
 from lrp_ref.rules import Part
 
 Array = Any

@@ -24,9 +24,9 @@ from conformance.judge import Target, target_of
 from conformance.numbers import ball_array, exact_array, parse, rational, tensor, write
 from conformance.recipes import layers, named, rules, vectors
 from conformance.recipes.common import PRECISION, Recipe, exact_formats
-from lrp_ref.bounds import SMALLEST, allowed
 from lrp_ref.dialects import DIALECTS, Dialect
-from lrp_ref.propagate import normalized, shares_to_result
+from lrp_ref.engine import normalized, shares_to_result
+from lrp_ref.gauges import SMALLEST, allowed
 from lrp_ref.rules import CONVENTIONS
 
 EDITION = "2026.11"

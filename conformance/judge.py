@@ -1,4 +1,4 @@
-"""Verdicts: one answer of a candidate against one case at one dtype, by the theorem of `lrp_ref.bounds`."""
+"""Verdicts: one answer of a candidate against one case at one dtype, by the theorem of `lrp_ref.gauges`."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import numpy as np
 from conformance.case import Answer, Case, Question, answer
 from conformance.deviations import BY_NAME, Deviation, applicable, apply, pairs
 from conformance.numbers import floats, nearest, parse, rational
-from lrp_ref.bounds import UNIT_ROUNDOFF, allowed, allowed_forward
+from lrp_ref.gauges import UNIT_ROUNDOFF, allowed, allowed_forward
 
 Array = Any
 
@@ -78,9 +78,8 @@ def judge(case: Case, output: dict[str, Any], dtype: str, composed: bool = False
     if tau > 1:
         return Judgement("nonconformant", tau, tau_total, _normwise(found, target), bits, detail=detail)
     if _vacuous(target):
-        return Judgement(
-            "indeterminate", tau, tau_total, bits, detail={"why": "the bound exceeds a tenth of the relevance at this dtype"}
-        )
+        why = "the bound exceeds a tenth of the relevance at this dtype"
+        return Judgement("indeterminate", tau, tau_total, effective_bits=bits, detail={"why": why})
     if tau_total is not None and tau_total > 1:
         return Judgement("nonconformant", tau, tau_total, effective_bits=bits, detail={**detail, "conservation": sample})
     return Judgement("conformant", tau, tau_total, effective_bits=bits)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from conformance.case import Case, pose
 from conformance.numbers import exact_array
-from lrp_ref.propagate import normalized
+from lrp_ref.engine import normalized
 
 WIDEST = 16  # matrices of more columns are described, not printed
 

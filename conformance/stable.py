@@ -11,7 +11,8 @@ import numpy as np
 from conformance.case import Case, pose
 from conformance.numbers import float_array
 from lrp_ref.arrays import where
-from lrp_ref.propagate import Problem, parts_of
+from lrp_ref.engine import parts_of
+from lrp_ref.problem import Problem
 
 Array = Any
 Sum = Callable[[Array, int], Array]

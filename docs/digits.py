@@ -11,7 +11,6 @@ from copy import deepcopy
 import numpy as np
 
 import lrp_ref as lrp
-from lrp_ref.bounds import allowed
 
 try:
     import matplotlib as mpl
@@ -109,11 +108,10 @@ def main():
     for label, rule, reference, bias in QUESTIONS:
         want = lrp.propagate(*problem, reference, stabilizer=STABILIZER, bias=bias)
         gauges = lrp.bounds(*problem, reference, stabilizer=STABILIZER, bias=bias)
-        G, H, S = (gauge[0].astype(float) for gauge in (gauges.G, gauges.H, gauges.S))
         for dtype in ("float32", "float64"):
             got = ask_zennit(model[0], rule, x, relevance, getattr(torch, dtype))
             error = (lrp.exact(got) - want.relevance).astype(float)  # subtracted exactly
-            ratio = error / allowed(G, H, S, gauges.fan_in, gauges.fan_out, float(gauges.kappa), dtype)
+            ratio = error / gauges.allowed(dtype)[0]
             tau = np.abs(ratio).max()
             verdict = "conformant" if tau <= 1 else "deviates"
             print(f"{label:15} {bias:6} {dtype:7} {np.abs(error).max():11.1e} {short(tau):>8}  {verdict}")

@@ -1,21 +1,20 @@
 """An exact reference of Layer-wise Relevance Propagation.
 
-    >>> import lrp_ref as lrp
-    >>> layer = lrp.Dense(lrp.exact([[1, -1]]), lrp.exact([-1]))
-    >>> lrp.propagate(layer, lrp.exact([1, 1]), lrp.exact([-1]), lrp.AlphaBeta(2, 1)).relevance
-    array([Fraction(-2, 1), Fraction(1, 2)], dtype=object)
+>>> import lrp_ref as lrp
+>>> layer = lrp.Dense(lrp.exact([[1, -1]]), lrp.exact([-1]))
+>>> lrp.propagate(layer, lrp.exact([1, 1]), lrp.exact([-1]), lrp.AlphaBeta(2, 1)).relevance
+array([Fraction(-2, 1), Fraction(1, 2)], dtype=object)
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lrp_ref import layers as layers
     from lrp_ref.arrays import LRPError, exact
-    from lrp_ref.bounds import Gauges, bounds
     from lrp_ref.dialects import DIALECTS, Dialect
+    from lrp_ref.engine import Result, messages, propagate
+    from lrp_ref.gauges import Gauges, bounds
     from lrp_ref.layers import (
         Activation,
         Add,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     )
     from lrp_ref.ledger import Ledger
     from lrp_ref.patterns import PatternStatistics, pattern_statistics
-    from lrp_ref.propagate import Result, messages, propagate
     from lrp_ref.rules import (
         RULES,
         AbsZ,
@@ -72,13 +70,13 @@ __all__ = [
 
 _HOMES = {
     "arrays": "LRPError exact",
-    "bounds": "Gauges bounds",
+    "gauges": "Gauges bounds",
     "dialects": "DIALECTS Dialect",
     "layers": "Activation Add AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Embedding Flatten GlobalAvgPool MaxPool "
     "Pad Permute Reshape SumPool Upsample",
     "ledger": "Ledger",
     "patterns": "PatternStatistics pattern_statistics",
-    "propagate": "Result messages propagate",
+    "engine": "Result messages propagate",
     "rules": "RULES AbsZ AlphaBeta AlphaBetaX Epsilon Flat Gamma GeneralizedGamma Gradient Norm Pass Shares WSquare ZBox Zero "
     "ZPlus ZPlusFast",
     "stabilizers": "Stabilizer",
@@ -99,14 +97,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, "layers"})
-
-
-class _Package(ModuleType):
-    """`propagate` and `bounds` share their names with the modules that define them: here the names mean the functions."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        shared = name in ("propagate", "bounds") and isinstance(value, ModuleType)
-        super().__setattr__(name, getattr(value, name) if shared else value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -1,7 +1,8 @@
 """Where the relevance went that no input received."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 
 from lrp_ref.arrays import Array, LRPError, absolute, flattened, is_exact, namespace
@@ -25,7 +26,12 @@ class Ledger:
     dropped: Array
     rho: Array
     received: tuple[Array, ...]
-    tolerance: Array  # per sample: how far rounding may leave the two sides apart; 0 where arithmetic is exact
+    bound: Callable[[], Array]  # computes `tolerance`, which costs more than the relevance itself
+
+    @cached_property
+    def tolerance(self) -> Array:
+        """Per sample, how far rounding may leave the two sides of the identity apart; 0 where arithmetic is exact."""
+        return self.bound()
 
     def totals(self) -> dict[str, object]:
         """The sum of every column: arrived, received, bias, stabilizer, dropped."""

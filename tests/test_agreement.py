@@ -13,8 +13,9 @@ import lrp_ref as lrp
 from conformance import model
 from conformance.case import Question
 from conformance.numbers import exact_array, float_array, rational, tensor
-from lrp_ref.bounds import allowed, gauges
-from lrp_ref.propagate import normalized, settle, shares_to_result
+from lrp_ref.engine import normalized, shares_to_result
+from lrp_ref.gauges import allowed, gauges
+from lrp_ref.problem import settle
 
 PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
 COLUMNS = ("bias", "stabilizer", "dropped")

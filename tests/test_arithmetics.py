@@ -17,8 +17,9 @@ import lrp_ref as lrp
 from conformance import model
 from conformance.case import Question, answer
 from conformance.numbers import exact_array, float_array, floats, rational
-from lrp_ref.bounds import allowed, gauges
-from lrp_ref.propagate import normalized, settle, shares_to_result
+from lrp_ref.engine import normalized, shares_to_result
+from lrp_ref.gauges import allowed, gauges
+from lrp_ref.problem import settle
 
 few = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -425,10 +425,10 @@ def test_numbers() -> None:
     assert explain(one)["relevance"]["x"]["data"] == numbers("-1/4")
     assert y_of(one)[1] == numbers("17/30")
     for bad in ("nan", "inf"):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=f"(?i){bad}"):
             explain(case("dense", {"rule": "zero"}, [t([1, 1], bad)], t([1, 1], 1), weight=t([1, 1], 1)))
+    x = {"shape": [1, 1], "file": "a.safetensors", "tensor": "x"}
     with pytest.raises(ValueError, match="large"):
-        x = {"shape": [1, 1], "file": "a.safetensors", "tensor": "x"}
         explain(case("dense", {"rule": "zero"}, [x], t([1, 1], 1), weight=t([1, 1], 1)))
 
 

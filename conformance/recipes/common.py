@@ -13,7 +13,8 @@ from flint import fmpq
 from conformance.case import Question, pose
 from conformance.numbers import exact_array, rational, tensor
 from lrp_ref.arrays import absolute
-from lrp_ref.propagate import Problem, Share, normalized
+from lrp_ref.engine import Share, normalized
+from lrp_ref.problem import Problem
 from lrp_ref.rules import CONVENTIONS, RULES
 
 Spec = dict[str, Any]

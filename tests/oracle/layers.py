@@ -42,11 +42,11 @@ def dense(name: str, x: Tensor, weight: Tensor, bias: list[Fraction]) -> tuple[S
                 for j in range(outs)
             ]
         )
-    return x.shape[:-1] + [outs], samples
+    return [*x.shape[:-1], outs], samples
 
 
 def conv(name: str, x: Tensor, weight: Tensor, bias: list[Fraction], attrs: Json) -> tuple[Shape, list[list[Output]]]:
-    batch, channels, *size = x.shape
+    batch, _, *size = x.shape
     outs, depth, *kernel = weight.shape
     groups = attrs.get("groups", 1)
     win = windows(attrs, kernel, size)

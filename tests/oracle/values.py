@@ -83,7 +83,7 @@ def embedding(name: str, x: Tensor, weight: Tensor, attrs: Json) -> tuple[Shape,
                 to = i * width + k if keep else i
                 outputs.append(Output([Tap(ONE, ONE, name, to, 0)], y=weight.data[word * width + k]))
         samples.append(outputs)
-    return x.shape + [width], samples
+    return [*x.shape, width], samples
 
 
 def moved(op: str, names: list[str], xs: dict[str, Tensor], attrs: Json) -> tuple[Shape, Callable]:

@@ -21,10 +21,13 @@ from math import prod
 from operator import add
 from typing import Any
 
+import numpy as np
+
 from lrp_ref.arrays import Array, absolute, flattened, full, is_exact, namespace, number, where, widened
 from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
-from lrp_ref.propagate import Problem, Share, _tuple, normalized, parts_of, settle
+from lrp_ref.engine import Share, as_tuple, normalized, parts_of
+from lrp_ref.problem import Problem, settle
 from lrp_ref.rules import Part
 from lrp_ref.stabilizers import Stabilizer
 
@@ -51,6 +54,17 @@ class Gauges:
     kappa: Any
     total_G: Array
     total_H: Array
+
+    def allowed(self, dtype: str) -> tuple[Any, ...]:
+        """The rigorous bound B of every element at `dtype` ("float64", "float32", "float16", "bfloat16").
+
+        One float64 array per input, shaped as the input; infinite where the condition number leaves nothing.
+        """
+        columns = zip(self.G, self.H, self.S, strict=True)
+        return tuple(
+            allowed(_float64(G), _float64(H), _float64(S), self.fan_in, self.fan_out, float(self.kappa), dtype)
+            for G, H, S in columns
+        )
 
 
 def bounds(
@@ -130,6 +144,7 @@ def _in_structure(problem: Problem, shares: list[Share]) -> tuple[Problem, list[
 
 def _widened(problem: Problem, shares: list[Share]) -> tuple[Problem, list[Share]]:
     """The same problem and parts with every array in float64."""
+
     def structure(V: Structured) -> Structured:
         return Structured(V.map(widened).maps, V.ones.map(widened))
 
@@ -159,10 +174,10 @@ def _column(problem: Problem, A: Any, share: Share, t: Array, condition: Array, 
     """G, H and S of one part: how rounding, ill-conditioning and underflow reach every input."""
     live = share.active != 0
     inverse = where(live, 1 / where(live, absolute(share.stabilized), 1), 0)
-    G, H = _tuple(A.distribute(t)), _tuple(A.distribute(t * condition))
+    G, H = as_tuple(A.distribute(t)), as_tuple(A.distribute(t * condition))
     one = full(inverse.shape, 1, inverse)
-    through = _tuple(A.distribute(one + (m + 3) * t * inverse))
-    size = _tuple(problem.weights.connections().contributions().distribute(t + inverse + one))
+    through = as_tuple(A.distribute(one + (m + 3) * t * inverse))
+    size = as_tuple(problem.weights.connections().contributions().distribute(t + inverse + one))
     S = tuple(a + (absolute(x) + 1) * s + 1 for a, x, s in zip(through, problem.affine.inputs, size, strict=True))
     return G, H, S
 
@@ -180,6 +195,12 @@ def _constant_work(problem: Problem, share: Share, forward: Array) -> Array:
         work = work + problem.epsilon * (xp.max(forward) + absolute(share.stabilized - share.d))
         work = work + absolute(share.stabilized - share.d) * share.d.size
     return work
+
+
+def _float64(a: Array) -> Array:
+    """A gauge as float64: exact ones rounded, arrays of other namespaces at their own highest precision."""
+    xp = namespace(a)
+    return np.asarray([float(v) for v in a.reshape(-1)]).reshape(a.shape) if is_exact(a) else xp.astype(a, xp.float64)
 
 
 def _bias_work(problem: Problem) -> Array:
@@ -228,4 +249,3 @@ def ledger_tolerance(problem: Problem, shares: list[Share]) -> Array:
         ),
     )
     return elements + 4 * (terms + 8) * u * reach
-

@@ -1,53 +1,19 @@
-"""The engine: normalise every row of a rule's contributions, and distribute."""
+"""The door: everything is checked and every convention settled before the engine sees it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import reduce
 from inspect import signature
 from math import prod
-from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
-from lrp_ref.arrays import (
-    Array,
-    LRPError,
-    absolute,
-    checked,
-    flattened,
-    full,
-    is_exact,
-    namespace,
-    number,
-    same_arithmetic,
-    where,
-)
+from lrp_ref.arrays import Array, LRPError, checked, flattened, full, is_exact, namespace, number, same_arithmetic
 from lrp_ref.contributions import Inputs, explicit, structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.layers import Affine, Conv, Embedding, Layer, MaxPool
-from lrp_ref.ledger import Ledger
-from lrp_ref.rules import AlphaBeta, Epsilon, Part, Pass, Shares, ZBox, check_conventions
+from lrp_ref.rules import Epsilon, Pass, Shares, ZBox, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
 
 REPRESENTATIONS = ("structured", "explicit", "sparse")
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """Relevance in the namespace, dtype, device and shape of x; a tuple for a layer of several inputs."""
-
-    relevance: Any
-    ledger: Ledger
-
-
-class Share(NamedTuple):
-    """One part, normalised: d, the stabilised D, and the quotients s = scale R / D that its rows hand out."""
-
-    part: Part
-    d: Array
-    stabilized: Array
-    s: Array
-    active: Array  # scale where the part serves and D is not zero, else 0
-    padding: Array | None  # what taps on padding add to d
 
 
 @dataclass(frozen=True)
@@ -74,62 +40,6 @@ class Problem:
         wide = namespace(a).broadcast_to(a, self.affine.y.shape)
         explicit_rows = not hasattr(self.weights, "maps")
         return flattened(wide) if explicit_rows else wide
-
-
-def propagate(
-    layer: Layer,
-    x: Any,
-    relevance: Array,
-    rule: Any,
-    *,
-    stabilizer: Stabilizer | None = None,
-    bias: str | None = None,
-    dialect: Dialect | None = None,
-    representation: str = "structured",
-) -> Result:
-    """Hand the relevance of a layer's output back to its inputs, R_i = sum_k sum_j scale n_ji / stab(d_j) R_j.
-
-    layer: a layer; x: its input (a tuple for several), batch axes first; relevance: an array of the output's shape.
-    rule: a rule of `lrp_ref.rules`. stabilizer: default none, and Epsilon's own for Epsilon.
-    bias: what becomes of the bias, one of the rule's `bias` modes, the first by default. dialect: supplies what is
-    not given here. representation: "structured", "explicit" (a dense matrix), "sparse" (SciPy, NumPy floats only).
-
-    Raises `LRPError` for integer or non-finite input, shapes or dtypes that do not fit, and parameters or
-    conventions that do not exist. Inputs are never modified.
-    """
-    problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation)
-    received, ledger = shares_to_result(problem, list(normalized(problem)))
-    shaped = tuple(namespace(r).reshape(r, (*problem.lead, *r.shape[1:])) for r in received)
-    return Result(shaped if isinstance(x, tuple | list) else shaped[0], ledger)
-
-
-def shares_to_result(problem: Problem, shares: list[Share]) -> tuple[tuple[Array, ...], Ledger]:
-    """The relevance at every input, (batch, ...), and the ledger."""
-    received = received_by(problem, shares)
-    return received, _ledger(problem, shares, received)
-
-
-def messages(
-    layer: Layer,
-    x: Any,
-    relevance: Array,
-    rule: Any,
-    *,
-    stabilizer: Stabilizer | None = None,
-    bias: str | None = None,
-    dialect: Dialect | None = None,
-) -> Array:
-    """The explicit messages R_{i<-j} = sum_k scale n_ji / D_j R_j, (batch, out, in): outputs and inputs flattened.
-
-    Several inputs lie side by side. Raises what `propagate` raises.
-    """
-    problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, "explicit")
-    shares = list(normalized(problem))
-    table = reduce(add, (share.part.n.values * share.s[..., None] for share in shares))
-    if problem.bias == "redistribute":
-        spread = _redistributed(problem, shares)
-        table = table + problem.weights.connections().values * spread[..., None]
-    return table
 
 
 def settle(
@@ -224,119 +134,6 @@ def _check_count(layer: Layer, given: tuple[Any, ...]) -> None:
     for array in given:
         if not hasattr(array, "shape"):
             raise LRPError(f"x: expected an array, got {type(array).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
-
-
-def normalized(problem: Problem) -> Iterator[Share]:
-    """Every part with its denominators and quotients."""
-    affine, stabilizer = problem.affine, problem.stabilizer
-    bias, y = problem.flat(affine.bias), problem.flat(affine.y)
-    arrived = problem.flat(_shared(problem)[0])
-    serves = None if affine.serves is None else problem.flat(affine.serves)
-    parts = parts_of(problem, bias, y)
-    wide = _padding_rows(problem, parts, bias, y)
-    for named, padding in zip(parts, wide, strict=True):
-        shared = stabilizer.kind == "abs_share" and named.over is None
-        part = named._replace(n=absolute(named.n), c=absolute(named.c)) if shared else named
-        d = part.n.rows() + part.c + 0 * arrived
-        d = d if padding is None else d + padding
-        stabilized = stabilizer(d, problem.epsilon) if part.over is None else part.over + 0 * d
-        live = stabilizer.live(d, stabilized) if part.over is None else stabilized != 0
-        for mask in (part.where, serves):
-            live = live if mask is None else live & mask
-        active = where(live, part.scale * full(d.shape, 1, d), 0)
-        s = active * arrived / where(live, stabilized, 1)
-        yield Share(part, d, stabilized, s, active, padding)
-
-
-def parts_of(problem: Problem, bias: Array, y: Array) -> list[Part]:
-    """The rule's parts, with the bias as its mode has it."""
-    ignored = problem.bias in ("ignore", "share")
-    parts: list[Part] = problem.rule.parts(problem.weights, problem.inputs, 0 * bias if ignored else bias, y)
-    if problem.bias in ("raw", "full_in_both"):
-        parts = [part._replace(c=bias) for part in parts]
-    return problem.rule.rescaled(parts) if isinstance(problem.rule, AlphaBeta) else parts
-
-
-def received_by(problem: Problem, shares: list[Share]) -> tuple[Array, ...]:
-    """The relevance at every input, (batch, ...)."""
-    handed = [_tuple(share.part.n.distribute(share.s)) for share in shares]
-    if problem.bias == "redistribute":
-        spread = _redistributed(problem, shares)
-        handed.append(_tuple(problem.weights.connections().contributions().distribute(spread)))
-    columns = (reduce(add, column) for column in zip(*handed, strict=True))
-    if hasattr(problem.weights, "maps"):
-        return tuple(columns)
-    xp, start, split = namespace(problem.arrived), 0, []
-    for flat in columns:
-        for x in problem.affine.inputs:
-            size = prod(x.shape[1:])
-            split.append(xp.reshape(flat[:, start : start + size], (flat.shape[0], *x.shape[1:])))
-            start += size
-    return tuple(split)
-
-
-def _redistributed(problem: Problem, shares: list[Share]) -> Array:
-    """Per output, what the bias and the stabiliser took, divided by the number of connections."""
-    taken = reduce(add, ((share.part.c + share.stabilized - share.d) * share.s for share in shares))
-    count = problem.weights.connections().contributions().rows() + 0 * taken
-    return where(count != 0, taken, 0) / where(count != 0, count, 1)
-
-
-def _ledger(problem: Problem, shares: list[Share], received: tuple[Array, ...]) -> Ledger:
-    xp, arrived = namespace(problem.arrived), problem.flat(problem.arrived)
-    kept, withheld = (problem.flat(a) for a in _shared(problem))
-    zero = 0 * arrived
-    bias, stabilizer, rho, dropped = withheld, zero, zero, kept
-    redistributes = problem.bias == "redistribute"
-    connected = problem.weights.connections().contributions().rows() + zero != 0 if redistributes else zero != 0
-    for share in shares:
-        part, quotient = share.part, share.active / where(share.active != 0, share.stabilized, 1)
-        rho = rho + part.n.rows() * quotient
-        if part.over is not None:
-            dropped = dropped - share.d * share.s
-            continue
-        dropped = dropped - share.active * kept
-        if share.padding is not None:
-            dropped = dropped + share.padding * share.s
-        if redistributes:
-            taken = part.c + share.stabilized - share.d
-            rho = rho + where(connected, taken * quotient, 0)
-            dropped = dropped + where(connected, zero, taken * share.s)
-        else:
-            bias, stabilizer = bias + part.c * share.s, stabilizer + (share.stabilized - share.d) * share.s
-    shaped = {
-        name: xp.reshape(column + zero, problem.arrived.shape)
-        for name, column in (("bias", bias), ("stabilizer", stabilizer), ("dropped", dropped), ("rho", rho))
-    }
-    if is_exact(arrived):
-        tolerance = full((problem.arrived.shape[0],), 0, arrived)
-    else:
-        from lrp_ref.bounds import ledger_tolerance
-
-        tolerance = ledger_tolerance(problem, shares)
-    return Ledger(arrived=problem.arrived, received=received, tolerance=tolerance, **shaped)
-
-
-def _shared(problem: Problem) -> tuple[Array, Array]:
-    """Under bias="share", what of R_j the inputs may share and what the bias keeps; else R_j and 0."""
-    if problem.bias != "share":
-        return problem.arrived, 0 * problem.arrived
-    xp, y = namespace(problem.arrived), problem.arrived
-    total = xp.reshape((problem.weights * problem.inputs).rows(), y.shape) if y.size else y
-    size = absolute(total) + absolute(problem.affine.bias)
-    factor = where(size != 0, absolute(total) / where(size != 0, size, 1), 1)
-    if problem.affine.serves is not None:
-        factor = where(problem.affine.serves, factor, 1)
-    return factor * y, (1 - factor) * y
-
-
-def _padding_rows(problem: Problem, parts: list[Part], bias: Array, y: Array) -> list[Array | None]:
-    """Per part, what taps on padding add to the denominator where padding counts."""
-    if problem.padded is None:
-        return [None] * len(parts)
-    (weights, inputs), rule = problem.padded
-    wide = rule.parts(weights, inputs, bias, y)
-    return [w.n.rows() - p.n.rows() for w, p in zip(wide, parts, strict=True)]
 
 
 def _padded_bounds(rule: Any, x: Array, window: Any) -> Any:
@@ -437,7 +234,3 @@ def _only_moves(layer: Layer, affine: Affine) -> None:
     ones = structured(affine.maps, affine.inputs)[0].connections().contributions().rows()
     if bool(xp.any(ones > 1)):
         raise LRPError(f"Pass: {type(layer).__name__} mixes several inputs in one output; use Zero, Norm or Flat")
-
-
-def _tuple(value: Any) -> tuple[Array, ...]:
-    return value if isinstance(value, tuple) else (value,)
