@@ -6,7 +6,7 @@ from inspect import signature
 from math import prod
 from typing import Any
 
-from lrp_ref.arrays import Array, LRPError, checked, flattened, full, is_exact, namespace, number, same_arithmetic
+from lrp_ref.arrays import Array, LRPError, checked, flattened, full, namespace, number, same_arithmetic
 from lrp_ref.contributions import Inputs, explicit, structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.layers import Affine, Conv, Embedding, Layer, MaxPool
