@@ -35,7 +35,7 @@ class Dialect:
         """Layer, rule, stabiliser and bias mode with this dialect's conventions wherever none was given."""
         fixed = self.layer_rules.get(type(layer).__name__)
         if fixed is not None:
-            rule, bias = RULES[fixed](), None
+            rule = RULES[fixed]()
         if bias is None:
             bias = self.biases.get(rule.name)
         if stabilizer is None:

@@ -233,9 +233,7 @@ def test_flat_on_padding() -> None:
     # n = 4, k = 3, p = 1: two outputs with two taps inside, two with three. Counted: 2 * 2/3 + 2 = 10/3.
     for padding, total in (("absent", "4"), ("counted", "10/3")):
         rule = {"rule": "flat", "bias": "ignore", "padding": padding}
-        one = case(
-            "conv", rule, [t([1, 1, 4], 1, 2, 3, 4)], t([1, 1, 4], 1, 1, 1, 1), PADDED, weight=t([1, 1, 3], 1, 1, 1)
-        )
+        one = case("conv", rule, [t([1, 1, 4], 1, 2, 3, 4)], t([1, 1, 4], 1, 1, 1, 1), PADDED, weight=t([1, 1, 3], 1, 1, 1))
         assert sum(handed_back(one)) == Fraction(total)
     # absent: x0 gets 1/2 (from y0) + 1/3 (from y1); x1 1/2 + 1/3 + 1/3
     one["rules"]["layer"]["padding"] = "absent"
@@ -265,9 +263,7 @@ def test_conv_by_hand() -> None:
     assert y_of(one) == ([1, 1, 2], [20, 42])
     assert handed_back(one) == [0, 22, 0, 40, 0]  # 10 * 2 + 1 * 2; 10 * 4
     # groups 2 with two inputs each: output 0 sees channels 0, 1, output 1 sees 2, 3
-    one = case(
-        "conv", zero, [t([1, 4, 1], 1, 2, 3, 4)], t([1, 2, 1], 1, 1), {"groups": 2}, weight=t([2, 2, 1], 1, 1, 1, 2)
-    )
+    one = case("conv", zero, [t([1, 4, 1], 1, 2, 3, 4)], t([1, 2, 1], 1, 1), {"groups": 2}, weight=t([2, 2, 1], 1, 1, 1, 2))
     one["model"]["nodes"][0]["params"]["bias"] = t([2], 0, 1)
     assert y_of(one) == ([1, 2, 1], [3, 12])
     assert handed_back(one) == numbers("1/3", "2/3", "1/4", "2/3")
@@ -381,9 +377,7 @@ def test_moving_layers() -> None:
     one = case("permute", rule, [t([1, 2, 1, 2], 1, 2, 3, 4)], t([1, 1, 2, 2], 5, 6, 7, 8), {"axes": [2, 3, 1]})
     assert y_of(one) == ([1, 1, 2, 2], [1, 3, 2, 4])
     assert handed_back(one) == [5, 7, 6, 8]
-    one = case(
-        "pad", {"rule": "zero", "bias": "absorb"}, [t([1, 1, 1], 4)], t([1, 1, 3], 1, 2, 3), {"padding": [[2, 0]]}
-    )
+    one = case("pad", {"rule": "zero", "bias": "absorb"}, [t([1, 1, 1], 4)], t([1, 1, 3], 1, 2, 3), {"padding": [[2, 0]]})
     assert (handed_back(one), y_of(one)[1]) == ([3], [0, 0, 4])
     assert explain(one)["ledger"]["dropped"]["data"] == [1, 2, 0]
     one["model"]["nodes"][0]["attrs"]["value"] = "1/2"
@@ -450,9 +444,7 @@ LAYERS = {
         bias=ramp([4], 2),
     ),
     "max-pool": case("max-pool", {}, [ramp([1, 1, 2, 3])], ramp([1, 1, 1, 4], 1), POOL),
-    "max-pool-mean": case(
-        "max-pool", {}, [ramp([1, 1, 2, 3])], ramp([1, 1, 1, 4], 1), POOL | {"linearization": "average"}
-    ),
+    "max-pool-mean": case("max-pool", {}, [ramp([1, 1, 2, 3])], ramp([1, 1, 1, 4], 1), POOL | {"linearization": "average"}),
     "batch-norm": case("batch-norm", {}, [ramp([2, 2, 2])], ramp([2, 2, 2], 5), {"epsilon": "1"}, **NORM),
     "pad": case("pad", {}, [ramp([1, 1, 2])], ramp([1, 1, 4], 2), {"padding": [[1, 1]], "value": "-2"}),
 }

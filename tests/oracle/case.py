@@ -44,8 +44,7 @@ def spread(account: Account, layer: Layer, rule: Json, arriving: list[Fraction])
 
     # terms[k][n][j]: part k, sample n, output j
     terms = [
-        [[terms_of(part, out, counted, kind == "abs_share") for out in sample] for sample in layer.samples]
-        for part in parts
+        [[terms_of(part, out, counted, kind == "abs_share") for out in sample] for sample in layer.samples] for part in parts
     ]
     ds = [[[term.d for term in sample] for sample in part] for part in terms]
     everywhere = [[d for sample in part for d in sample] for part in ds]
@@ -124,10 +123,6 @@ def explain(case: Json) -> Json:
     ys = [out.y for out in outputs]
     return {
         "y": None if None in ys else {"shape": layer.y_shape, "data": ys},
-        "relevance": {
-            key: {"shape": shape, "data": account.relevance[key]} for key, shape in layer.relevance_shapes.items()
-        },
-        "ledger": {
-            key: {"shape": layer.y_shape, "data": getattr(account, key)} for key in ("bias", "stabilizer", "dropped")
-        },
+        "relevance": {key: {"shape": shape, "data": account.relevance[key]} for key, shape in layer.relevance_shapes.items()},
+        "ledger": {key: {"shape": layer.y_shape, "data": getattr(account, key)} for key in ("bias", "stabilizer", "dropped")},
     }

@@ -37,10 +37,7 @@ def dense(name: str, x: Tensor, weight: Tensor, bias: list[Fraction]) -> tuple[S
     samples = []
     for n in range(len(x.data) // ins):
         samples.append(
-            [
-                affine([tap(name, x, n * ins + i, weight.data[j * ins + i]) for i in range(ins)], bias[j])
-                for j in range(outs)
-            ]
+            [affine([tap(name, x, n * ins + i, weight.data[j * ins + i]) for i in range(ins)], bias[j]) for j in range(outs)]
         )
     return [*x.shape[:-1], outs], samples
 
@@ -69,9 +66,7 @@ def conv(name: str, x: Tensor, weight: Tensor, bias: list[Fraction], attrs: Json
     return [batch, outs, *win.out], samples
 
 
-def conv_transpose(
-    name: str, x: Tensor, weight: Tensor, bias: list[Fraction], attrs: Json
-) -> tuple[Shape, list[list[Output]]]:
+def conv_transpose(name: str, x: Tensor, weight: Tensor, bias: list[Fraction], attrs: Json) -> tuple[Shape, list[list[Output]]]:
     batch, channels, *size = x.shape
     _, width, *kernel = weight.shape  # width: output channels per group
     axes, groups = len(size), attrs.get("groups", 1)

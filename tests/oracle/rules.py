@@ -198,8 +198,7 @@ def factors(parts: list[Part], ds: list[Fraction], rescale: bool) -> list[Fracti
     if not rescale:
         return [part.f for part in parts]
     empty = {
-        half: all(d == 0 for part, d in zip(parts, ds, strict=True) if part.half == half)
-        for half in ("positive", "negative")
+        half: all(d == 0 for part, d in zip(parts, ds, strict=True) if part.half == half) for half in ("positive", "negative")
     }
     other = {"positive": "negative", "negative": "positive"}
     return [ONE if empty[other[part.half]] else part.f for part in parts]
