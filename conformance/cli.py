@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from conformance import adapter, golden, report, runner
 from conformance.adapter import AdapterError, Candidate
@@ -90,7 +91,7 @@ def _judge_one(
             report.summary(found, out)
     problems = runner.check_waivers(each, found, complete)
     for problem in problems:
-        out.print(f"  [red]{each.name}: {problem}[/red]")
+        out.print(Text(f"  {each.name}: {problem}", style="red"))
     return bool(problems) or any(r.fails for r in found)
 
 

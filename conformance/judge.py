@@ -262,15 +262,18 @@ class Explanation:
         return "; ".join(self.titles)
 
 
-def reproduces(case: Case, found: list[Any], dtype: str, question: Question, composed: bool) -> float | None:
-    """tau of an answer against what `question` (a deviation) gives; None if that proves nothing or has another shape."""
+def reproduces(case: Case, found: list[Any], dtype: str, question: Question, composed: bool) -> float:
+    """tau of an answer against what `question` (a deviation) gives; infinite where it gives none, or another shape.
+
+    NaN where the deviation's own bound is hopeless: such a case speaks neither for it nor against it.
+    """
     try:
         target = target_of(answer(question), dtype, dtype in case.data["exact_in"], composed)
     except (ValueError, ZeroDivisionError):
-        return None
-    if any(np.shape(g) != e.shape for g, e in zip(found, target.expected, strict=False)) or _vacuous(target):
-        return None
-    return ratio(found, target)[0]
+        return math.inf
+    if any(np.shape(g) != e.shape for g, e in zip(found, target.expected, strict=False)):
+        return math.inf
+    return math.nan if _vacuous(target) else ratio(found, target)[0]
 
 
 def explanations(
@@ -285,7 +288,7 @@ def explanations(
 
     def fitting(tried: Iterable[tuple[tuple[Deviation, ...], Question]]) -> list[Explanation]:
         rated = ((by, reproduces(case, found, dtype, question, composed)) for by, question in tried)
-        return [_explanation(by, tau) for by, tau in rated if tau is not None and tau <= 1]
+        return [_explanation(by, tau) for by, tau in rated if tau <= 1]
 
     if only is not None:
         given = ((tuple(BY_NAME[n] for n in names), apply(names, case.question)) for names in only)

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from flint import arb, ctx, fmpq
 
-INLINE = 256  # tensors of more elements go to a safetensors file
-
 
 def parse(text: str) -> Fraction:
     """The exact value of "-3", "17/90" or "0x1.8p+1"; "-0.0" is zero.

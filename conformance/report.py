@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -117,7 +118,7 @@ def table(results: Iterable[Result]) -> Table:
         tau = max((r.judgement.tau or 0.0 for r in passed), default=None)
         bits = min((r.judgement.effective_bits for r in passed if r.judgement.effective_bits is not None), default=None)
         names = Counter(r.judgement.dialect or "" for r in members if r.judgement.dialect)
-        hints = Counter(_hint(r) for r in members if r.fails or r.waiver)
+        hints = Counter(_hint(r) for r in members if r.verdict in FAILURES)
         named = "; ".join([*names, *(h for h in hints if h)])
         total = len(members) + declined[feature] // max(1, len({d for f, d in rows if f == feature}))
         cells = [Text(str(count[c]) if count[c] else "·", style=_style(c) if count[c] else "dim") for c in columns]
@@ -147,7 +148,7 @@ def summary(results: list[Result], out: Console) -> None:
     """The table of one candidate, then its dialects and its failures, one example each."""
     first = results[0]
     asked = [r for r in results if r.verdict != "unsupported"]
-    out.print(f"\n[bold]{first.candidate}[/bold] {first.version}  ({len(asked)} of {len(results)} asked)")
+    out.print(f"\n[bold]{escape(first.candidate)}[/bold] {escape(first.version)}  ({len(asked)} of {len(results)} asked)")
     if asked:
         out.print(table(results))
     _examples(out, "dialect", [r for r in asked if r.verdict == "dialect"], lambda r: r.judgement.dialect or "")

@@ -233,15 +233,15 @@ def resolve(results: list[Result], cases: list[Case], composed: bool = False) ->
     own: dict[str, list[Explanation]] = {}
     hypotheses: dict[tuple[str, ...], Explanation] = {}
     for r in failing:
-        known = [names for names in hypotheses if names not in {e.names for e in own.get(r.case, [])}]
-        own[r.case] = (_explain(by_id[r.case], r, composed, known) if known else []) or _explain(by_id[r.case], r, composed)
+        known = _explain(by_id[r.case], r, composed, list(hypotheses)) if hypotheses else []
+        own[r.case] = known or _explain(by_id[r.case], r, composed)
         hypotheses |= {e.names: e for e in own[r.case]}
     passing = [r for r in results if r.verdict in PASSES]
     fitting = [
         e
         for e in hypotheses.values()
-        if all(e.names in {o.names for o in own[r.case]} or _explain(by_id[r.case], r, composed, [e.names]) for r in failing)
-        and not any(_contradicts(e, by_id[r.case], r, composed) for r in passing)
+        if not any(_refutes(by_id[r.case], r, e, composed, applies=True) for r in failing)
+        and not any(_refutes(by_id[r.case], r, e, composed, applies=False) for r in passing)
     ]
     common = _first(fitting)
     return [_named(r, common, own.get(r.case)) for r in results]
@@ -254,14 +254,13 @@ def _explain(case: Case, result: Result, composed: bool, only: list[tuple[str, .
     return judge.explanations(case, found, result.dtype, composed, only)
 
 
-def _contradicts(explanation: Explanation, case: Case, result: Result, composed: bool) -> bool:
-    """Whether the deviation applies to a case that passes and would give something else there."""
-    question = apply(explanation.names, case.question)
-    if question is None or result.output is None or case.is_pattern:
-        return False
+def _refutes(case: Case, result: Result, explanation: Explanation, composed: bool, applies: bool) -> bool:
+    """Whether a result speaks against a deviation; where the deviation says nothing, only if it `applies` must hold."""
+    question = None if case.is_pattern else apply(explanation.names, case.question)
+    if question is None or result.output is None:
+        return applies
     found = judge.relevances(case, dict(result.output))
-    tau = judge.reproduces(case, found, result.dtype, question, composed)
-    return tau is not None and tau > 1
+    return judge.reproduces(case, found, result.dtype, question, composed) > 1
 
 
 def _first(found: list[Explanation]) -> Explanation | None:

@@ -17,7 +17,7 @@ def show(case: Case, out: Console) -> None:
     """Print everything there is to know about a case."""
     out.print(f"[bold]{case.id}[/bold]  {case.data['status']}  {case.uid[:19]}…")
     if case.data["comment"]:
-        out.print(case.data["comment"])
+        out.print(case.data["comment"], markup=False)
     for flag in case.data["flags"]:
         note = case.notes.get(flag, {})
         out.print(f"  [cyan]{flag}[/cyan]: {note.get('description', '')} {note.get('effect', '')}".rstrip())

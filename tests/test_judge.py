@@ -15,7 +15,7 @@ from conformance.deviations import BY_NAME
 from conformance.generate import uid_of
 from conformance.judge import PASSES, Judgement
 from conformance.numbers import rational
-from lrp_ref.bounds import allowed
+from lrp_ref.gauges import allowed
 
 CASES = {case.id: case for case in golden.load()}
 EXACT, GENERIC, SEVERAL = CASES["dense.epsilon.exact-06"], CASES["dense.epsilon.generic-01"], CASES["add.cancelling"]
@@ -116,8 +116,8 @@ def test_nonconformant_names_the_first_wrong_input() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_verdict_turns_at_the_bound(dtype: str) -> None:
-    assert shifted(GENERIC, dtype, 0.5, (0, 1)).verdict == "conformant"
-    assert shifted(GENERIC, dtype, 2, (0, 1)).verdict == "nonconformant"
+    assert shifted(GENERIC, dtype, 0.85, (0, 1)).verdict == "conformant"
+    assert shifted(GENERIC, dtype, 1.15, (0, 1)).verdict == "nonconformant"
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,7 @@ def test_a_bound_that_proves_nothing_is_indeterminate() -> None:
     found = judge.judge(case, right(case, "float16"), "float16")
     assert found.verdict == "indeterminate"
     assert "exceeds a tenth" in found.detail["why"]
+    assert (found.effective_bits, found.tau_normwise) == (11, None)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

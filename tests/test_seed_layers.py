@@ -89,9 +89,7 @@ def test_conv_forward_by_its_definition(
     y = Layer(op, attrs, w)(x)
     size = [
         (n + sum(pad) - d * (k - 1) - 1) // s + 1
-        for n, pad, d, k, s in zip(
-            shape[2:], attrs["padding"], attrs["dilation"], weight[2:], attrs["stride"], strict=True
-        )
+        for n, pad, d, k, s in zip(shape[2:], attrs["padding"], attrs["dilation"], weight[2:], attrs["stride"], strict=True)
     ]
     assert y.shape == (shape[0], weight[0], *size)
     np.testing.assert_allclose(y, brute_conv(x, w, attrs, y.shape), atol=1e-12)

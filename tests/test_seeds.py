@@ -112,9 +112,7 @@ def test_z_plus_fast_keeps_the_sign_of_x() -> None:
 def test_each_quadrant_has_its_own_weight_and_input() -> None:
     data = {"weight": [[1, -2, 4, -8]], "bias": None, "x": [[1, 1, -1, -1]], "relevance": [[1]]}
     for index, (name, sign) in enumerate([("alpha0", 1), ("beta0", -1), ("beta1", -1), ("alpha1", 1)]):
-        np.testing.assert_array_equal(
-            relevance("3-quadrant", quadrant(**{name: 3.0}), **data), [3 * sign * np.eye(4)[index]]
-        )
+        np.testing.assert_array_equal(relevance("3-quadrant", quadrant(**{name: 3.0}), **data), [3 * sign * np.eye(4)[index]])
 
 
 def test_one_gradient_gives_the_sum_of_the_weights() -> None:
@@ -142,9 +140,7 @@ def test_bounds_by_number_by_channel_and_by_tensor_agree() -> None:
     data |= {"relevance": rng.normal(size=(2, 4, 5)), "attrs": {"padding": [[1, 1]]}}
     by_number = relevance("1-bounded", Z_BOX, **data)
     by_channel = relevance("1-bounded", {**Z_BOX, "low": np.full(2, -2.0), "high": np.full(2, 2.0)}, **data)
-    by_tensor = relevance(
-        "1-bounded", {**Z_BOX, "low": np.full((2, 2, 5), -2.0), "high": np.full((2, 2, 5), 2.0)}, **data
-    )
+    by_tensor = relevance("1-bounded", {**Z_BOX, "low": np.full((2, 2, 5), -2.0), "high": np.full((2, 2, 5), 2.0)}, **data)
     np.testing.assert_array_equal(by_number, by_channel)
     np.testing.assert_array_equal(by_number, by_tensor)
     assert by_number.sum() == pytest.approx(data["relevance"].sum())

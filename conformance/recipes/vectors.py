@@ -20,6 +20,14 @@ def v0() -> Iterator[Recipe]:
     both = ("negative-bias", "full-bias-in-both")
     yield _v0("zero", spec("zero"), ("1", "-1"), "Shares 1/-1 and -1/-1 of -1.")
     yield _v0("alpha1-beta0", spec("alpha-beta", alpha=1, beta=0), ("-1", "0"), "Z+ = 1, b+ = 0: all of R to input 0.", both)
+    tiny = spec("alpha-beta", alpha=1, beta=0, stabilizer=signed("1/1073741824"))
+    yield _v0(
+        "alpha1-beta0-tiny-epsilon",
+        tiny,
+        ("-1073741824/1073741825", "0"),
+        "Epsilon 2^-30: where the full bias cancels Z+ to 0, the answer is -2^30.",
+        both,
+    )
     yield _v0("alpha1-beta0-bias-ignored", spec("alpha-beta", alpha=1, beta=0, bias="ignore"), ("-1", "0"))
     yield _v0(
         "alpha2-beta1",

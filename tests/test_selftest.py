@@ -1,0 +1,149 @@
+"""The suite proves itself: correct evaluations pass, every mutant is caught, and a broken judge is noticed."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from conformance import golden, selftest, stable
+from conformance.deviations import BY_NAME
+from conformance.judge import Judgement, judge
+from conformance.selftest import DTYPES, STRUCTURAL, Proof
+
+CASES = golden.load()
+
+
+@pytest.fixture(scope="module")
+def family() -> Proof:
+    proof = Proof()
+    selftest.stable_family(CASES[::5], proof)
+    return proof
+
+
+@pytest.fixture(scope="module")
+def mutants() -> Proof:
+    proof = Proof()
+    selftest.formula_mutants(CASES, proof)
+    return proof
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_correct_evaluation_is_rejected_and_the_bound_leaves_room(family: Proof, dtype: str) -> None:
+    assert family.rejected == []
+    assert family.judged[dtype] > 2000
+    assert 0.01 < family.tau[dtype] < 1
+    assert 0 < family.tau_total[dtype] < 1
+
+
+def test_family_holds_every_order_in_every_plan_and_they_do_differ() -> None:
+    case = next(c for c in CASES if c.id == "dense.epsilon.generic-01")
+    members = dict(stable.family(case, "float32"))
+    assert len(members) == len(stable.ORDERS) * len(stable.PLANS) == 24
+    assert len({output["relevance"][0].tobytes() for output in members.values()}) > 5
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_correct_evaluations_of_exact_data_are_exact_whatever_the_order(dtype: str) -> None:
+    """What makes equality a fair demand there, of the plans that only divide R by its denominator or come after it."""
+    plans = ("n (R / D)", "(n R) / D")
+    chosen = [c for c in CASES[::3] if dtype in c.data["exact_in"]]
+    assert len(chosen) > 100
+    for case in chosen:
+        answers = [("reference", selftest.correct(case.question, dtype))]
+        answers += [m for m in (stable.family(case, dtype) if stable.plain(case) else []) if m[0].endswith(plans)]
+        assert {judge(case, output, dtype).verdict for _, output in answers} == {"exact"}, case.id
+
+
+def test_every_formula_mutant_is_told_apart_somewhere_and_caught(mutants: Proof) -> None:
+    assert mutants.missed == []
+    assert mutants.mutants == len(BY_NAME) == len(mutants.power)
+    assert sum(name.startswith("mistake.") for name in BY_NAME) >= 30
+    assert all(0 < told <= asked for row in mutants.power.values() for told, asked in [row["float64"]])
+
+
+def test_a_finer_format_tells_apart_no_less(mutants: Proof) -> None:
+    for row in mutants.power.values():
+        told = [row[d][0] for d in ("float16", "float32", "float64") if d in row]
+        assert told == sorted(told)
+
+
+def test_every_structural_mutant_is_caught() -> None:
+    proof = Proof()
+    selftest.structural_mutants(CASES, proof)
+    assert proof.missed == []
+    assert proof.mutants == len(STRUCTURAL) >= 15
+
+
+def test_a_structural_mutant_that_does_no_harm_would_be_reported_as_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "STRUCTURAL", {"harmless": lambda: lambda asked, right: right})
+    proof = Proof()
+    selftest.structural_mutants(CASES, proof)
+    assert proof.missed == ["structural mutant: harmless"]
+    assert not proof.passed
+
+
+def test_a_formula_mutant_that_the_judge_accepts_would_be_reported_as_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "judge", lambda case, output, dtype: Judgement("conformant", 0.0))
+    proof = Proof()
+    selftest.formula_mutants([c for c in CASES if c.id.startswith("v0.")], proof)
+    assert any(text.startswith("mistake.sign on v0.") for text in proof.missed)
+
+
+def test_a_rejected_correct_answer_would_be_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "judge", lambda case, output, dtype: Judgement("nonconformant", 2.0))
+    proof = Proof()
+    selftest.stable_family([c for c in CASES if c.id == "v0.zero"], proof)
+    assert len(proof.rejected) == 25 * len(DTYPES)
+    assert not proof.passed
+
+
+# Before every run ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        (lambda *args: Judgement("conformant"), "a wrong answer to v0.alpha2-beta1 at float64 is accepted"),
+        (lambda *args: Judgement("nonconformant"), "a correct answer to v0.alpha2-beta1 at float64 is rejected"),
+        (lambda *args: Judgement("indeterminate"), "a correct answer to v0.alpha2-beta1 at float64 is rejected"),
+        (
+            lambda c, o, d: judge(c, o, "float16" if d == "float32" else d),
+            "a correct answer to v0.alpha2-beta1 at float32 is rejected",
+        ),
+    ],
+)
+def test_self_check_notices_a_broken_judge(monkeypatch: pytest.MonkeyPatch, broken: Any, complaint: str) -> None:
+    assert selftest.self_check(CASES) is None
+    monkeypatch.setattr(selftest, "judge", broken)
+    assert selftest.self_check(CASES) == complaint
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+def test_self_check_notices_a_broken_bound(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+    from conformance import judge as module
+
+    real = module.allowed
+    monkeypatch.setattr(module, "allowed", lambda *args: factor * real(*args))
+    with np.errstate(all="ignore"):
+        assert selftest.self_check(CASES) is not None
+
+
+def test_self_check_notices_a_broken_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = selftest.evaluate
+    monkeypatch.setattr(selftest, "evaluate", lambda q, d: (real(q, d)[0], tuple(r * 1.5 for r in real(q, d)[1])))
+    assert selftest.self_check(CASES) == "a correct answer to v0.alpha2-beta1 at float64 is rejected"
+
+
+def test_proof_prints_the_family_the_power_and_what_was_missed(family: Proof, mutants: Proof) -> None:
+    text = io.StringIO()
+    whole = Proof(
+        family.judged, ["v0.zero float64 reference"], family.tau, family.tau_total, mutants.power, ["mistake.sign"], 9
+    )
+    whole.print(Console(file=text, width=150))
+    printed = text.getvalue()
+    told, asked = mutants.power["mistake.sign"]["float64"]
+    assert f"{told} / {asked}" in printed
+    assert "rejected: 1\n    v0.zero float64 reference" in printed
+    assert "mutants: 9, missed: 1\n    mistake.sign" in printed
