@@ -11,6 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from conformance import model
+from lrp_ref.gauges import UNIT_ROUNDOFF
+
 GROUP = "lrp_conform.candidates"
 DEFAULT = "seeds"
 
@@ -98,6 +101,14 @@ def _candidate(source: str, key: str | None, info: Any, run: Any, waivers: list[
         raise AdapterError(f"{source}: INFO lacks {', '.join(missing)}")
     if not callable(run):
         raise AdapterError(f"{source}: run is not a function")
+    for key_, known in (("features", model.is_feature), ("dtypes", UNIT_ROUNDOFF.__contains__)):
+        if isinstance(info[key_], str) or not all(isinstance(v, str) for v in info[key_]):
+            raise AdapterError(f"{source}: INFO[{key_!r}] must be a list of strings, got {info[key_]!r}"[:200])
+        unknown = [v for v in info[key_] if not known(v)]
+        if unknown or not info[key_]:
+            raise AdapterError(
+                f"{source}: INFO[{key_!r}] holds {', '.join(unknown) or 'nothing'}; see golden/README.md, section 1"
+            )
     return Candidate(
         name=str(info["name"]),
         version=str(info["version"]),
@@ -109,12 +120,14 @@ def _candidate(source: str, key: str | None, info: Any, run: Any, waivers: list[
         waivers=tuple(
             Waiver(w["case"], w["reason"], w.get("link"), w.get("dtype", "*"))
             for w in waivers
-            if w.get("system") in (None, key) and _given(source, w)
+            if _given(source, w) and w.get("system") in (None, key)
         ),
     )
 
 
-def _given(source: str, waiver: Mapping[str, Any]) -> bool:
+def _given(source: str, waiver: Any) -> bool:
+    if not isinstance(waiver, Mapping):
+        raise AdapterError(f"{source}: a waiver is a dict with case and reason, got {waiver!r}"[:200])
     if not waiver.get("case") or not waiver.get("reason"):
         raise AdapterError(f"{source}: a waiver needs a case and a reason, got {dict(waiver)}")
     return True

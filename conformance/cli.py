@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+import lrp_ref
 from conformance import adapter, golden, report, runner
 from conformance.adapter import AdapterError, Candidate
 from conformance.case import Case
@@ -22,10 +23,23 @@ from conformance.runner import Result
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     help="Judge implementations of Layer-wise Relevance Propagation against golden vectors and an exact reference.",
 )
 DTYPES = ("float64", "float32", "float16")
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and the golden edition.", is_eager=True)
+    ] = False,
+) -> None:
+    """Judge implementations of Layer-wise Relevance Propagation against golden vectors and an exact reference."""
+    if version:
+        print(f"lrp-conform {lrp_ref.__version__}, golden edition {golden.edition()}")
+        raise typer.Exit
 
 
 @app.command()
@@ -42,6 +56,7 @@ def run(
     ] = None,
     report_dir: Annotated[Path | None, typer.Option("--report", help="Write results.ndjson to this folder.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace results in the report folder.")] = False,
+    strict: Annotated[bool, typer.Option(help="Dialects fail the run too.")] = False,
 ) -> None:
     """Judge a candidate. Exit status: 0 nothing is wrong outside its waivers, 1 something is, 2 usage."""
     from conformance.selftest import self_check
@@ -59,7 +74,7 @@ def run(
     try:
         with _progress(sum(len(cases) * len([d for d in chosen if d in c.dtypes]) for c in candidates)) as advance:
             for each in candidates:
-                wrong |= _judge_one(each, cases, chosen, results, out, advance, complete=not (case or feature))
+                wrong |= _judge_one(each, cases, chosen, results, out, advance, complete=not (case or feature), strict=strict)
     except KeyboardInterrupt:
         out.print("interrupted; what was judged so far is above" + (f" and in {report_dir}" if report_dir else ""))
         raise typer.Exit(130) from None
@@ -76,6 +91,7 @@ def _judge_one(
     out: Console,
     advance: "Advance",
     complete: bool,
+    strict: bool,
 ) -> bool:
     """Judge one system and print its summary; True if something is wrong outside its waivers."""
     found: list[Result] = []
@@ -92,7 +108,10 @@ def _judge_one(
     problems = runner.check_waivers(each, found, complete)
     for problem in problems:
         out.print(Text(f"  {each.name}: {problem}", style="red"))
-    return bool(problems) or any(r.fails for r in found)
+    asked = [r for r in found if r.verdict != "unsupported"]
+    if not asked and complete:
+        raise AdapterError(f"{each.name} was asked nothing: no case needs only {', '.join(sorted(each.features))}"[:300])
+    return bool(problems) or any(r.fails or (strict and r.verdict == "dialect" and not r.waiver) for r in found)
 
 
 @app.command("list")
@@ -181,7 +200,7 @@ def _dtypes(given: list[str] | None, candidates: list[Candidate]) -> list[str]:
             _fail(f"--dtype is one of {', '.join(DTYPES)}; got {d}")
         if not any(d in c.dtypes for c in candidates):
             _fail(f"--dtype {d}: {candidates[0].name} declares {', '.join(candidates[0].dtypes)}")
-    return given or ["float64", "float32"]
+    return given or [d for d in ("float64", "float32") if any(d in c.dtypes for c in candidates)] or list(candidates[0].dtypes)
 
 
 def _fail(message: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from conformance import mistakes
 from conformance.case import Question
 from conformance.numbers import parse, write
+from lrp_ref.dialects import DIALECTS
 from lrp_ref.rules import CONVENTIONS, RULES
 
 Change = Callable[[Question], Question | None]
@@ -48,6 +49,22 @@ def pairs(question: Question) -> Iterator[tuple[tuple[Deviation, Deviation], Que
         twice = None if once is None else second.change(once)
         if twice is not None:
             yield (first, second), twice
+
+
+def libraries(question: Question) -> Iterator[tuple[tuple[Deviation, ...], Question]]:
+    """Everything that a known library does at once, as its dialect records it."""
+    rule, layer = question.rule["rule"], question.node["op"]
+    for dialect in DIALECTS.values():
+        names = [f"bias.{dialect.biases[rule]}"] if rule in dialect.biases else []
+        for key, value in dialect.rules.get(rule, {}).items():
+            names.append(f"{key}.{value}")
+        names += [f"linearization.{v}" for v in dialect.layers.get("BatchNorm", {}).values() if layer == "batch-norm"]
+        stabilizer = dialect.stabilizers.get(rule, dialect.stabilizers["*"])
+        names.append(f"stabilizer.{stabilizer.kind}-{stabilizer.epsilon:.0e}".replace("e-0", "e-"))
+        chosen = tuple(name for name in names if name in BY_NAME)
+        changed = apply(chosen, question) if len(chosen) > 2 else None  # one and two at once are tried anyway
+        if changed is not None:
+            yield tuple(BY_NAME[name] for name in chosen), changed
 
 
 def _rule_word(name: str, word: str) -> Change:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from conformance.case import Answer, Case, Question, answer
-from conformance.deviations import BY_NAME, Deviation, applicable, apply, pairs
-from conformance.numbers import floats, nearest, parse, rational
+from conformance.deviations import BY_NAME, Deviation, applicable, apply, libraries, pairs
+from conformance.numbers import float_array, floats, nearest, parse, rational
 from lrp_ref.gauges import UNIT_ROUNDOFF, allowed, allowed_forward
 
 Array = Any
@@ -152,6 +152,8 @@ def _forward(case: Case, y: Any, dtype: str) -> dict[str, Any]:
     want = case.expected_y
     if not isinstance(y, np.ndarray) or y.shape != want.shape:
         return {"why": f"y: expected an array of shape {want.shape}, got {getattr(y, 'shape', type(y).__name__)}"}
+    if str(y.dtype) != dtype:
+        return {"why": f"y: expected dtype {dtype}, got {y.dtype}"}
     if not np.isfinite(y).all():
         return {"why": "y is not finite"}
     bound = allowed_forward(case.gauge["Y"], case.gauge["fan_in"], dtype) + case.radius
@@ -163,6 +165,13 @@ def _forward(case: Case, y: Any, dtype: str) -> dict[str, Any]:
         "why": f"y{list(at)} = {float(y[at])!r}, expected {want[at]}: the model differs, relevance is not judged",
         "index": list(at),
     }
+
+
+def zero_is_expected(case: Case, dtype: str) -> bool:
+    """Whether an output that relevance arrives at may honestly be 0 at `dtype`."""
+    bound = allowed_forward(case.gauge["Y"], case.gauge["fan_in"], dtype) + case.radius
+    arrives = float_array(case.data["inputs"]["relevance"], dtype) != 0
+    return bool((np.abs(floats(case.expected_y)) <= bound)[arrives].any())
 
 
 def _bit_equal(case: Case, found: list[Any]) -> bool:
@@ -279,7 +288,8 @@ def reproduces(case: Case, found: list[Any], dtype: str, question: Question, com
 def explanations(
     case: Case, found: list[Any], dtype: str, composed: bool = False, only: list[tuple[str, ...]] | None = None
 ) -> list[Explanation]:
-    """Every single deviation that reproduces an answer; if there is none, every pair of conventions that does.
+    """Every single deviation that reproduces an answer; if there is none, every pair of conventions that does, and
+    then everything a known library does at once.
 
     `only`: try these deviations instead of all of them.
     """
@@ -293,7 +303,15 @@ def explanations(
     if only is not None:
         given = ((tuple(BY_NAME[n] for n in names), apply(names, case.question)) for names in only)
         return fitting((by, question) for by, question in given if question is not None)
-    return fitting(((d,), q) for d, q in applicable(case.question)) or fitting(pairs(case.question))
+    question = case.question
+    return fitting(((d,), q) for d, q in applicable(question)) or fitting(pairs(question)) or fitting(libraries(question))
+
+
+def union(a: Explanation, b: Explanation) -> Explanation:
+    """Both explanations at once, in the order of the table of deviations."""
+    order = list(BY_NAME)
+    by = tuple(BY_NAME[name] for name in sorted({*a.names, *b.names}, key=order.index))
+    return _explanation(by, max(a.tau, b.tau))
 
 
 def _explanation(by: tuple[Deviation, ...], tau: float) -> Explanation:

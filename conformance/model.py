@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
+from operator import contains
 from typing import Any
 
 import numpy as np
 
 import lrp_ref as lrp
 from conformance.numbers import exact_array, parse
+from lrp_ref.layers.activation import FUNCTIONS
+from lrp_ref.layers.normalization import LINEARIZATIONS as NORM_LINEARIZATIONS
 from lrp_ref.rules import CONVENTIONS
+from lrp_ref.stabilizers import KINDS
 
 Params = dict[str, Any]
 Array = Any
@@ -155,6 +160,31 @@ def _bounds_kind(spec: Params) -> str:
     if isinstance(low, dict):
         return "array"
     return "channel" if isinstance(low, list) else "data" if low in ("min", "max") else "scalar"
+
+
+_KNOWN_FEATURES: dict[str, Callable[[str], bool]] = {
+    "op": lambda v: v in LAYERS,
+    "rule": lambda v: v in lrp.RULES or v in ("alpha1-beta0", "pattern"),
+    "stabilizer": lambda v: v in KINDS,
+    "bias": lambda v: any(v in rule.bias for rule in lrp.RULES.values()),
+    "spatial": lambda v: v in ("1", "2", "3"),
+    "conv": lambda v: v in ("stride", "dilation", "groups", "padding", "asymmetric-padding", "output-padding"),
+    "pool": lambda v: v in ("dilation", "padding", "asymmetric-padding", "exclude-padding"),
+    "bounds": lambda v: v in ("scalar", "channel", "array", "data"),
+    "activation": lambda v: v in FUNCTIONS,
+    "quadrants": lambda v: v == "several",
+    "sign_at_zero": lambda v: v in ("0", "-1"),
+    "ties": lambda v: v in ("last", "split"),
+    "reduce": lambda v: v == "keep",
+    "linearization": lambda v: v in ("average", "gradient", "ratio", *NORM_LINEARIZATIONS),
+    **{name: partial(contains, known) for name, (known, _) in CONVENTIONS.items()},
+}
+
+
+def is_feature(name: str) -> bool:
+    """Whether `name` is a feature that a case can need."""
+    kind, _, value = name.partition(".")
+    return kind in _KNOWN_FEATURES and bool(_KNOWN_FEATURES[kind](value))
 
 
 def index_input(node: Params) -> bool:

@@ -94,7 +94,7 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def table(results: Iterable[Result]) -> Table:
-    """Counts per feature and dtype, the number of cases of the feature as their denominator."""
+    """Counts per feature and dtype; with the cases not asked they add up to all cases of the feature."""
     rows: dict[tuple[str, str], list[Result]] = {}
     declined: Counter[str] = Counter()
     for r in results:
@@ -108,7 +108,7 @@ def table(results: Iterable[Result]) -> Table:
     columns = [c for c in COLUMNS if c != "normwise" or any(r.verdict == c for members in rows.values() for r in members)]
     for name in columns:
         out.add_column(name, justify="right")
-    out.add_column("of", justify="right")
+    out.add_column("not asked", justify="right")
     out.add_column("tau", justify="right")
     out.add_column("bits", justify="right")
     out.add_column("named", overflow="fold")
@@ -116,14 +116,22 @@ def table(results: Iterable[Result]) -> Table:
         count = Counter(_column(r) for r in members)
         passed = [r for r in members if r.verdict in PASSES]
         tau = max((r.judgement.tau or 0.0 for r in passed), default=None)
-        bits = min((r.judgement.effective_bits for r in passed if r.judgement.effective_bits is not None), default=None)
+        measured = [r.judgement.effective_bits for r in members if r.verdict in (*PASSES, "normwise", "nonconformant")]
+        bits = min((max(b, 0) for b in measured if b is not None), default=None)
         names = Counter(r.judgement.dialect or "" for r in members if r.judgement.dialect)
         hints = Counter(_hint(r) for r in members if r.verdict in FAILURES)
-        named = "; ".join([*names, *(h for h in hints if h)])
-        total = len(members) + declined[feature] // max(1, len({d for f, d in rows if f == feature}))
+        frequent = [name for name, _ in (names + hints).most_common() if name]
+        named = "; ".join(frequent[:2]) + ("; …" if len(frequent) > 2 else "")
+        rest = declined[feature] // max(1, len({d for f, d in rows if f == feature}))
         cells = [Text(str(count[c]) if count[c] else "·", style=_style(c) if count[c] else "dim") for c in columns]
         out.add_row(
-            feature, dtype, *cells, str(total), "" if tau is None else f"{tau:.2g}", "" if bits is None else f"{bits:g}", named
+            feature,
+            dtype,
+            *cells,
+            str(rest) if rest else "·",
+            "" if tau is None else f"{tau:.2g}",
+            "" if bits is None else f"{bits:g}",
+            named,
         )
     return out
 
@@ -180,8 +188,11 @@ def line(r: Result) -> str:
         return f"{r.case} {r.dtype}: {d.get('why', r.verdict)}"
     at = "".join(f"[{i}]" for i in d["index"])
     expected = f"{d['expected']} = {d['decimal']:.10g}" if d["expected"] and "/" in d["expected"] else f"{d['decimal']:.10g}"
+    got = f"{d['got']:.10g}"
+    if got == f"{d['decimal']:.10g}":  # the difference is further back
+        got = repr(d["got"])
     size = f"|error| {d['error']:.2g}, allowed {d['allowed']:.2g}"
-    text = f"{r.case} {r.dtype}: {d['input']}{at} = {d['got']:.10g}, expected {expected}, {size}"
+    text = f"{r.case} {r.dtype}: {d['input']}{at} = {got}, expected {expected}, {size}"
     if "conservation" in d:
         c = d["conservation"]
         text += f"; total of sample {c['sample']} off by {c['off']:.2g}, allowed {c['allowed']:.2g}"

@@ -1,12 +1,16 @@
 """Cases to a candidate, answers to the judge, results as they come."""
 
+import math
+import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from conformance.adapter import Candidate, Unsupported, Waiver
 from conformance.case import Case
 from conformance.deviations import apply
 from conformance.judge import FAILURES, PASSES, Explanation, Judgement
+from lrp_ref.gauges import UNIT_ROUNDOFF
 
 Array = Any
 REPEATED = 3  # cases a group asks twice, to see whether answers repeat
@@ -23,6 +28,10 @@ REPEATED = 3  # cases a group asks twice, to see whether answers repeat
 
 class NotComposable(Exception):
     """A case that one-hot answers cannot be composed to: nothing is known of the candidate."""
+
+
+class InvalidAnswer(Exception):
+    """A one-hot answer that cannot be added to the others."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +106,25 @@ def run(
     device: str = "cpu",
     progress: Callable[[int], None] = lambda n: None,
 ) -> Iterator[Result]:
-    """Judge every case at every dtype, feature by feature; a feature's dialect needs all of its cases."""
+    """Judge every case at every dtype, feature by feature.
+
+    A dialect is a matter of one rule, layer, bias mode and kind of stabiliser: it needs all of their cases.
+    """
     groups: dict[tuple[str, ...], list[Case]] = {}
     for dtype in dtypes:
         for case in cases:
-            groups.setdefault((dtype, case.feature, case.rule.get("bias", "")), []).append(case)
+            asked_for = (case.rule.get("bias", ""), case.rule.get("stabilizer", {}).get("kind", ""))
+            groups.setdefault((dtype, case.feature, *asked_for), []).append(case)
+    alive = False
     for (dtype, *_), members in groups.items():
-        asked = [_ask(candidate, case, dtype, device, progress, again=k < REPEATED) for k, case in enumerate(members)]
-        yield from resolve(asked, members, candidate.one_hot)
+        results = []
+        for k, case in enumerate(members):
+            result = _ask(candidate, case, dtype, device, progress, again=k < REPEATED)
+            alive = alive or result.output is not None
+            if result.verdict == "not-run" and alive:  # a library that answered before is there: the import is its own
+                result = replace(result, judgement=result.judgement.replace(verdict="error"))
+            results.append(result)
+        yield from resolve(results, members, candidate.one_hot)
 
 
 def _ask(candidate: Candidate, case: Case, dtype: str, device: str, progress: Callable[[int], None], again: bool) -> Result:
@@ -153,14 +173,20 @@ def _judged(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[
 def _answer(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[Judgement | None, Mapping[str, Any] | None]:
     """The candidate's output, or the verdict on why there is none."""
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # stdout belongs to the report: what a library prints goes to stderr
+        with warnings.catch_warnings(), np.errstate(all="ignore"), redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore")
             asked = case.adapter_case(dtype, device)
             output = compose(candidate.run, asked) if candidate.one_hot else candidate.run(asked)
+    except (SystemExit, GeneratorExit) as stop:
+        return Judgement("crash", detail={"why": f"{type(stop).__name__}: the candidate tried to end the process"}), None
     except Unsupported as why:
         return Judgement("unsupported-undeclared", detail={"why": str(why)}), None
     except NotComposable as why:
-        return Judgement("indeterminate", detail={"why": str(why)}), None
+        verdict = "indeterminate" if judge.zero_is_expected(case, dtype) else "forward-mismatch"
+        return Judgement(verdict, detail={"why": str(why)}), None
+    except InvalidAnswer as why:
+        return Judgement("invalid-output", detail={"why": str(why)}), None
     except ImportError as missing:
         return Judgement("not-run", detail={"why": str(missing)}), None
     except Exception as error:
@@ -198,19 +224,37 @@ def compose(run_one: Callable[[dict[str, Any]], Mapping[str, Any]], asked: dict[
             if wanted[j] == 0 and y is not None:
                 continue
             answer = run_one(deepcopy({**base, "target": j}))
-            if "unsupported" in answer:
+            if isinstance(answer, Mapping) and "unsupported" in answer:
                 return answer
-            y = np.array(answer["y"])
+            y, given = _one_hot(answer, single, wanted.size, asked["dtype"])
             logit = float(y.reshape(-1)[j])
             if logit == 0 and wanted[j] != 0:
                 raise NotComposable(f"relevance at output {j}, which is 0, cannot be composed from one-hot answers")
-            given = answer["relevance"] if isinstance(answer["relevance"], list | tuple) else [answer["relevance"]]
             if wanted[j] != 0:
                 total = [t + wanted[j] / logit * g.astype(np.float64) for t, g in zip(total, given, strict=True)]
         ys.append(y)
         parts.append(total)
     joined = [np.concatenate([p[k] for p in parts]).astype(asked["dtype"]) for k in range(len(xs))]
     return {"y": np.concatenate(ys), "relevance": joined if several else joined[0]}
+
+
+def _one_hot(answer: Any, xs: list[Array], outputs: int, dtype: str) -> tuple[Array, list[Array]]:
+    """y and the relevances of one one-hot answer, in the shapes and the dtype that were asked for."""
+    if not isinstance(answer, Mapping):
+        raise InvalidAnswer(f"expected a dict, got {type(answer).__name__}")
+    given = answer.get("relevance")
+    arrays = list(given) if isinstance(given, list | tuple) else [given]
+    for name, array, shape in [
+        ("y", answer.get("y"), None),
+        *(("relevance", a, x.shape) for a, x in zip(arrays, xs, strict=False)),
+    ]:
+        if not isinstance(array, np.ndarray) or str(array.dtype) != dtype:
+            raise InvalidAnswer(f"{name}: expected an ndarray of {dtype}, got {getattr(array, 'dtype', type(array).__name__)}")
+        if (shape is not None and array.shape != shape) or (shape is None and array.size != outputs):
+            raise InvalidAnswer(f"{name}: expected shape {shape or f'of {outputs} outputs'}, got {array.shape}")
+    if len(arrays) != len(xs):
+        raise InvalidAnswer(f"expected {len(xs)} relevances, got {len(arrays)}")
+    return np.array(answer["y"]), arrays
 
 
 def _same(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
@@ -237,12 +281,16 @@ def resolve(results: list[Result], cases: list[Case], composed: bool = False) ->
         own[r.case] = known or _explain(by_id[r.case], r, composed)
         hypotheses |= {e.names: e for e in own[r.case]}
     passing = [r for r in results if r.verdict in PASSES]
-    fitting = [
-        e
-        for e in hypotheses.values()
-        if not any(_refutes(by_id[r.case], r, e, composed, applies=True) for r in failing)
-        and not any(_refutes(by_id[r.case], r, e, composed, applies=False) for r in passing)
-    ]
+
+    def holds(e: Explanation) -> bool:
+        return not any(_refutes(by_id[r.case], r, e, composed, applies=True) for r in failing) and not any(
+            _refutes(by_id[r.case], r, e, composed, applies=False) for r in passing
+        )
+
+    fitting = [e for e in hypotheses.values() if holds(e)]
+    if not fitting:  # one case may show one half of a dialect, another case the other
+        unions = (judge.union(a, b) for a, b in combinations(hypotheses.values(), 2))
+        fitting = [e for e in {e.names: e for e in unions}.values() if holds(e)]
     common = _first(fitting)
     return [_named(r, common, own.get(r.case)) for r in results]
 
@@ -282,8 +330,15 @@ def _named(r: Result, common: Explanation | None, own: list[Explanation] | None)
                 verdict="normwise", hint="within the bound of its norm only, as fast convolutions are"
             ),
         )
-    hint = f"{nearest.title} ({nearest.name})" if nearest else "no known deviation reproduces it"
+    hint = f"{nearest.title} ({nearest.name})" if nearest else _unexplained(r)
     return replace(r, judgement=r.judgement.replace(hint=hint))
+
+
+def _unexplained(r: Result) -> str:
+    """What can be said of an answer that no deviation reproduces: how many bits it has."""
+    bits, own = r.judgement.effective_bits or 0.0, -math.log2(UNIT_ROUNDOFF[r.dtype])
+    few = f"; behaves like {bits:.0f} bits, lower precision inside?" if 7 <= bits < own - 6 else ""
+    return "no known deviation reproduces it" + few
 
 
 def check_waivers(candidate: Candidate, results: list[Result], complete: bool) -> list[str]:

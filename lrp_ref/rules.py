@@ -2,7 +2,7 @@
 
 Every rule is its published formula. W, x and b come in either representation of
 `contributions.py` and in any arithmetic; y is the layer's output. The engine
-(`propagate.py`) normalises every row and distributes:
+(`engine.py`) normalises every row and distributes:
 
     R_i = sum_k scale_k sum_j n_ji / stab(sum_i n_ji + c_j) R_j
 

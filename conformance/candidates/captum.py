@@ -76,7 +76,7 @@ def _rule(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any]
         if op == "max-pool":
             return rules.EpsilonRule()  # its default there: it has no rule that changes the shape
         raise Unsupported(f"captum has no rule that passes relevance through {op}")
-    ignore = bias == "ignore"
+    ignore, stabilizer = bias == "ignore", rule.get("stabilizer") or {"kind": "none"}
     if name in {"zero", "epsilon"} or (name == "norm" and op not in _WITH_KERNEL | {"batch-norm"}):
         if ignore and not node.get("params", {}).keys().isdisjoint({"bias", "beta"}):
             raise Unsupported("captum's EpsilonRule cannot leave the bias out")
@@ -89,7 +89,8 @@ def _rule(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any]
         chosen = rules.Alpha1_Beta0_Rule(set_bias_to_zero=ignore)
     else:
         raise Unsupported(f"captum has no rule {name} with these parameters")
-    chosen.STABILITY_FACTOR = _stability(rule.get("stabilizer") or {"kind": "none"})
+    if stabilizer["kind"] != "none" or name in {"zero", "epsilon", "norm"}:  # the other rules have 1e-9 and offer no other
+        chosen.STABILITY_FACTOR = _stability(stabilizer)
     return chosen
 
 

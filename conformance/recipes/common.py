@@ -167,7 +167,7 @@ def exact_formats(question: Question) -> list[str]:
             note(values)
     if any(g & (g - 1) for g in grains):
         return []
-    width = max(m * max(grains) for m in magnitudes)
+    width = max(magnitudes) * max(grains)
     return [name for name, bits in PRECISION.items() if width < 2**bits]
 
 

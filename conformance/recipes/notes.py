@@ -29,7 +29,7 @@ NOTES: dict[str, dict[str, Any]] = {
     ),
     "exact-data": _note(
         "Every intermediate is exact in the formats listed under exact_in.",
-        "There, correct means equal: no tolerance can hide anything.",
+        "There, an answer can be equal: no tolerance is needed.",
     ),
     "full-bias-in-both": _note(
         *BUGS["full-bias-in-both"][:1], "Relevance of the size of 1 / epsilon.", BUGS["full-bias-in-both"][1]
@@ -37,6 +37,9 @@ NOTES: dict[str, dict[str, Any]] = {
     "generic": _note("Awkward numbers.", "The bound of section 4 decides."),
     "irrational": _note("A root enters.", "Expected values are nearest doubles with a certified radius."),
     "known-bug": _note("A defect reported in public."),
+    "large": _note(
+        "More outputs, channels and taps than a block or a tile holds.", "Blocked, tiled and fast algorithms run here."
+    ),
     "negative-bias": _note("The bias is negative.", "It belongs in the negative half only."),
     "negative-input": _note(
         "Inputs of both signs.", "(w x)+ = w+ x+ + w- x-: dropping the second term, or not splitting x, shows."

@@ -1,6 +1,7 @@
 """Every rule on dense layers and convolutions: exact data first, then awkward data that only a bound can judge."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from conformance.recipes.common import (
@@ -250,6 +251,37 @@ def wide_cases() -> Iterator[Recipe]:
         )
 
 
+def large_cases() -> Iterator[Recipe]:
+    """Layers large enough for blocked, tiled and fast algorithms: up to 256 elements a tensor."""
+
+    def wide(draw: Draw) -> tuple[Spec, dict[str, Spec]]:
+        layer = node("dense", {"weight": draw.tensor(12, 20), "bias": draw.tensor(12, zeros=False)})
+        return layer, {"x": draw.tensor(2, 20)}
+
+    def image(
+        draw: Draw, channels: int = 4, groups: int = 1, stride: int = 1, dilation: int = 1
+    ) -> tuple[Spec, dict[str, Spec]]:
+        params = {"weight": draw.tensor(4, channels // groups, 3, 3), "bias": draw.tensor(4, zeros=False)}
+        attrs: dict[str, Any] = {
+            "stride": [stride] * 2,
+            "padding": [[dilation, dilation]] * 2,
+            "dilation": [dilation] * 2,
+            "groups": groups,
+        }
+        return node("conv", params, **attrs), {"x": draw.tensor(1, channels, 5, 5, low=-2, high=2)}
+
+    chosen = ("epsilon", "alpha-beta", "z-plus", "z-plus-fast", "gamma", "generalized-gamma", "w-square", "flat", "abs-z")
+    entries = {name: {**EXACT[name][0], "stabilizer": signed(1)} for name in chosen}
+    entries["z-box"] = spec("z-box", low="-3", high="3", stabilizer=signed(1))
+    for name, entry in entries.items():
+        yield exact_recipe(f"dense.{name}.large", wide, entry, ("large",), want="float32")
+        yield exact_recipe(f"conv.{name}.large", image, entry, ("large",), want="float32")
+    for name in ("epsilon", "alpha-beta", "z-plus", "flat"):
+        yield exact_recipe(f"conv.{name}.large-strided", partial(image, stride=2), entries[name], ("large",), want="float32")
+        yield exact_recipe(f"conv.{name}.large-depthwise", partial(image, groups=4), entries[name], ("large",), want="float32")
+        yield exact_recipe(f"conv.{name}.large-dilated", partial(image, dilation=2), entries[name], ("large",), want="float32")
+
+
 def recipes() -> dict[str, list[Recipe]]:
     groups: dict[str, list[Recipe]] = {}
     for recipe in (
@@ -257,6 +289,7 @@ def recipes() -> dict[str, list[Recipe]]:
         *exact_cases("conv", convolution, 12),
         *generic_cases(),
         *wide_cases(),
+        *large_cases(),
     ):
         op, rule, _ = recipe.id.split(".")
         groups.setdefault(f"{op}/{rule}", []).append(recipe)
