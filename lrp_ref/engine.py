@@ -7,8 +7,11 @@ from math import prod
 from operator import add
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lrp_ref.arrays import (
     Array,
+    LRPError,
     absolute,
     full,
     is_exact,
@@ -60,13 +63,25 @@ def propagate(
     bias: what becomes of the bias, one of the rule's `bias` modes, the first by default. dialect: supplies what is
     not given here. representation: "structured", "explicit" (a dense matrix), "sparse" (SciPy, NumPy floats only).
 
-    Raises `LRPError` for integer or non-finite input, shapes or dtypes that do not fit, and parameters or
-    conventions that do not exist. Inputs are never modified.
+    Raises `LRPError` for integer or non-finite input, shapes or dtypes that do not fit, parameters or conventions
+    that do not exist, and relevance that overflows the dtype. Inputs are never modified.
     """
-    problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation)
-    received, ledger = shares_to_result(problem, list(normalized(problem)))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is refused in one line
+        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation)
+        shares = list(normalized(problem))
+        received, ledger = shares_to_result(problem, shares)
+    _refuse_overflow(layer, [*(share.stabilized for share in shares), *received])
     shaped = tuple(namespace(r).reshape(r, (*problem.lead, *r.shape[1:])) for r in received)
     return Result(shaped if isinstance(x, tuple | list) else shaped[0], ledger)
+
+
+def _refuse_overflow(layer: Layer, arrays: list[Array]) -> None:
+    """An overflow would hand on infinities, or silently nothing at all."""
+    for a in arrays:
+        if not is_exact(a) and not bool(namespace(a).all(namespace(a).isfinite(a))):
+            raise LRPError(
+                f"{type(layer).__name__}: a sum or a quotient overflows {a.dtype}; use a wider dtype, or scale the data"
+            )
 
 
 def shares_to_result(problem: Problem, shares: list[Share]) -> tuple[tuple[Array, ...], Ledger]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, absolute, flattened, full, is_exact, namespace, number, where, widened
+from lrp_ref.arrays import Array, LRPError, absolute, flattened, full, is_exact, namespace, number, where, widened
 from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.engine import Share, as_tuple, normalized, parts_of
@@ -213,6 +213,8 @@ def _per_sample(a: Array) -> Array:
 
 def allowed(G: Any, H: Any, S: Any, fan_in: int, fan_out: int, kappa: float, dtype: str) -> Any:
     """The rigorous bound B of every element at `dtype`, as float64; infinite where the condition number is hopeless."""
+    if dtype not in UNIT_ROUNDOFF:
+        raise LRPError(f"bounds are known for {', '.join(UNIT_ROUNDOFF)}; got dtype {dtype!r}")
     u, eta = UNIT_ROUNDOFF[dtype], SMALLEST[dtype]
     rho = _gamma(fan_in + 3, u) * kappa + 2 * u
     if not rho < 1:

@@ -14,6 +14,7 @@ from lrp_ref.rules import Epsilon, Pass, Shares, ZBox, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
 
 REPRESENTATIONS = ("structured", "explicit", "sparse")
+MOST_ENTRIES = 2**27  # of an explicit matrix: a gigabyte in float64
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def settle(
 ) -> Problem:
     """Check everything at the door, and settle every convention: explicit argument, dialect, reference."""
     given = tuple(x) if isinstance(x, tuple | list) else (x,)
+    if given and isinstance(x, list | tuple) and not any(hasattr(a, "shape") for a in given):
+        raise LRPError(f"x: expected an array, got a {type(x).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
     _check_kinds(layer, rule, stabilizer, dialect)
     _check_count(layer, given)
     if isinstance(layer, Embedding):
@@ -88,6 +91,10 @@ def settle(
         stabilizer = Stabilizer("signed_add", rule.epsilon) if isinstance(rule, Epsilon) else NONE
     if representation not in REPRESENTATIONS:
         raise LRPError(f"representation is one of {', '.join(REPRESENTATIONS)}; got {representation!r}")
+    if representation == "explicit":
+        entries = prod(affine.y.shape[1:]) * sum(prod(a.shape[1:]) for a in affine.inputs)
+        if entries > MOST_ENTRIES:
+            raise LRPError(f"an explicit matrix would have {entries:.2g} entries; use representation='structured' or 'sparse'")
     weights, inputs = _represent(representation, affine.maps, affine.inputs)
     if isinstance(rule, Pass) and not isinstance(layer, MaxPool):
         _only_moves(layer, affine)

@@ -53,6 +53,7 @@ class Epsilon:
     bias: ClassVar[tuple[str, ...]] = Zero.bias
 
     def __post_init__(self) -> None:
+        _numbers("Epsilon", epsilon=self.epsilon)
         if not self.epsilon > 0:
             raise LRPError(f"Epsilon: expected epsilon > 0, got {self.epsilon}; use Zero() for none")
 
@@ -80,6 +81,7 @@ class AlphaBeta:
     bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both", "share")
 
     def __post_init__(self) -> None:
+        _numbers("AlphaBeta", alpha=self.alpha, beta=self.beta)
         if self.empty_half == "rescale" and self.split not in (None, "joint"):
             raise LRPError(f"AlphaBeta: empty_half='rescale' belongs to split='joint', got split={self.split!r}; use 'keep'")
         if self.parameterization == "sum":
@@ -263,6 +265,9 @@ class AlphaBetaX:
     name: ClassVar[str] = "alpha-beta-x"
     bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both")
 
+    def __post_init__(self) -> None:
+        _numbers("AlphaBetaX", alpha0=self.alpha0, alpha1=self.alpha1, beta0=self.beta0, beta1=self.beta1)
+
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [
             Part(pos(W) * pos(x), pos(b), self.alpha0),
@@ -374,6 +379,14 @@ def _equal(a: Any, b: Any) -> bool:
     return not hasattr(a, "shape") and not hasattr(b, "shape") and bool(a == b)
 
 
+def _numbers(rule: str, **given: Any) -> None:
+    """Refuse parameters that are no numbers."""
+    for name, value in given.items():
+        if isinstance(value, str | bool) or not hasattr(value, "__sub__"):
+            raise LRPError(f"{rule}: expected {name} as a number, got {value!r}; use an int, a float or a Fraction")
+
+
 def _nonnegative(rule: str, gamma: Number) -> None:
+    _numbers(rule, gamma=gamma)
     if not gamma >= 0:
         raise LRPError(f"{rule}: expected gamma >= 0, got {gamma}")

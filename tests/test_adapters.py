@@ -106,7 +106,8 @@ def test_zennit_on_the_canonical_vector(zennit: Any, rule: dict[str, Any], expec
     ],
 )
 def test_captum_on_the_canonical_vector(captum: Any, rule: dict[str, Any], expected: list[float]) -> None:
-    np.testing.assert_allclose(composed(captum, v0(**rule)), [expected], rtol=1e-15)
+    own = 0 if rule["rule"] in ("zero", "epsilon") or "stabilizer" in rule else 2e-9  # the other rules always add captum's 1e-9
+    np.testing.assert_allclose(composed(captum, v0(**rule)), [expected], rtol=max(own, 1e-15))
 
 
 def forward(layer: Case, x: np.ndarray) -> np.ndarray:

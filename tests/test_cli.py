@@ -139,7 +139,7 @@ def refused(done: tuple[int, str, str], message: str) -> None:
         (["run", "--report", __file__], "cannot write the report"),
         (["run", "--report", "a" * 300], "cannot write the report"),
         (["list", "--feature", "op.nothing"], "no case matches op.nothing"),
-        (["show", "v0.*"], "expected the id of one case, found 18; near: v0.zero"),
+        (["show", "v0.*"], "expected the id of one case, found 19; near: v0.zero"),
         (["show", "alpha2-beta1"], "found 0; near: v0.alpha2-beta1"),
     ],
 )

@@ -81,16 +81,19 @@ def test_zennit_on_the_canonical_vector(zennit: list[Result]) -> None:
 
 def test_captum_leaves_the_bias_raw_in_gamma(captum: list[Result]) -> None:
     found = of(captum, "gamma", "absorb")
-    assert dialects(found) == {"bias.raw"}
+    assert dialects(found) == {"bias.raw", "bias.raw + stabilizer.signed_add-1e-9"}  # its epsilon where none is asked for
     assert sum(r.verdict == "dialect" for r in found) >= len(found) / 2
-    assert {r.verdict for r in of(captum, "gamma", "raw")} <= {"exact", "conformant"}
-    assert {r.verdict for r in of(captum, "gamma", "ignore")} <= {"exact", "conformant"}
+    for bias in ("raw", "ignore"):
+        asked = of(captum, "gamma", bias)
+        assert dialects(asked) <= {"stabilizer.signed_add-1e-9"}
+        assert {r.verdict for r in asked if r.judgement.dialect is None} <= {"exact", "conformant"}
 
 
 def test_captum_splits_alpha1_beta0_by_weight_with_the_full_bias(captum: list[Result]) -> None:
     found = of(captum, "alpha-beta", "split", alpha="1", beta="0")
     named = dialects(found)
-    assert named <= {"bias.full_in_both", "split.weight", "bias.full_in_both + split.weight"}
+    parts = {"bias.full_in_both", "split.weight", "stabilizer.signed_add-1e-9"}
+    assert {part for name in named for part in name.split(" + ")} == parts
     assert "bias.full_in_both + split.weight" in named
     assert not [r for r in found if r.verdict in PASSES]
 

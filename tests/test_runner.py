@@ -1,7 +1,6 @@
 """The runner: wrong candidates are caught and named, awkward ones are not misjudged."""
 
 import copy
-import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -200,17 +199,19 @@ def test_what_cannot_be_composed_is_indeterminate() -> None:
 
 def test_a_second_answer_that_differs_is_flagged() -> None:
     """The first cases of a group are asked twice: one group of bias absorbed, one of bias ignored, per dtype."""
-    calls = itertools.count()
+    seen: set[bytes] = set()
 
     def unsteady(asked: Asked) -> Output:
         right = epsilon(asked)
-        return {**right, "relevance": right["relevance"] * right["relevance"].dtype.type(1 + (next(calls) % 2) * 2.0**-23)}
+        key = right["relevance"].tobytes()
+        again, _ = key in seen, seen.add(key)
+        return {**right, "relevance": right["relevance"] * right["relevance"].dtype.type(1 + again * 2.0**-23)}
 
     found = results(candidate(unsteady))
     assert {r.deterministic for r in found} == {False, None}
     unequal = [r for r in found if r.deterministic is False]
-    assert len(unequal) == 4 * runner.REPEATED
-    assert {r.verdict for r in unequal} == {"exact", "conformant"}  # of the first answer
+    assert len(unequal) >= 4 * runner.REPEATED
+    assert {r.verdict for r in unequal} == {"exact"}  # of the first answer
     assert all((r.judgement.hint or "").startswith("nondeterministic") for r in unequal)
     assert {r.deterministic for r in results(candidate(epsilon))} == {True, None}
 

@@ -1,7 +1,7 @@
 """A layer at x is an affine map, y = W x + b: what every layer hands to the engine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
 from typing import Any, Protocol
@@ -29,6 +29,27 @@ class Affine:
     bias_work: Array | None = None
     roundings: int = 0
     serves: Array | None = None
+
+
+class ByValue:
+    """Equality of layers that hold arrays: the same kind, and every field equal in type, shape and value."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        shapes = (getattr(getattr(self, f.name), "shape", None) for f in fields(self))  # type: ignore[arg-type]
+        return hash((type(self), *map(str, shapes)))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if not hasattr(a, "shape") or not hasattr(b, "shape"):
+        return bool(a == b) if hasattr(a, "shape") == hasattr(b, "shape") else False
+    if a.shape != b.shape or a.dtype != b.dtype or namespace(a) is not namespace(b):
+        return False
+    return bool(namespace(a).all(a == b))
 
 
 class Layer(Protocol):

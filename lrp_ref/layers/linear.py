@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, checked, namespace
-from lrp_ref.layers.affine import Affine, expect, flat_bias, linear, pairs, parameter, per_axis
+from lrp_ref.layers.affine import Affine, ByValue, expect, flat_bias, linear, pairs, parameter, per_axis
 from lrp_ref.maps import ConvMap, DenseMap, Transposed, Window
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(ByValue):
     """y = W x + b. weight (out, in), bias (out) or None, x (..., in), y (..., out)."""
 
     weight: Array
@@ -30,7 +30,7 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv:
+class Conv(ByValue):
     """Cross-correlation over 1, 2 or 3 spatial axes: y[o, p] = sum w[o, c, k] x[c, p stride + k dilation - begin] + b[o].
 
     weight (out, in / groups, *kernel), bias (out) or None, x (N, in, *spatial).
@@ -78,7 +78,7 @@ class Conv:
 
 
 @dataclass(frozen=True, eq=False)
-class ConvTranspose:
+class ConvTranspose(ByValue):
     """The transpose of a convolution: tap k of input position p reaches output p stride + k dilation - begin.
 
     weight (in, out / groups, *kernel), bias (out) or None, x (N, in, *spatial).

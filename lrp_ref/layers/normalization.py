@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, namespace, number, sqrt
-from lrp_ref.layers.affine import Affine, expect, parameter
+from lrp_ref.layers.affine import Affine, ByValue, expect, parameter
 from lrp_ref.maps import Routed
 
 LINEARIZATIONS = ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm:
+class BatchNorm(ByValue):
     """y = g x + (beta - g mean) with g = gamma / sqrt(variance + epsilon), per channel. x (N, C, *spatial).
 
     `linearization`, what relevance sees: "affine" (also where None) the map itself; "centered" g (x - mean) with bias beta;

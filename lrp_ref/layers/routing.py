@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, Number, checked, full, is_exact, namespace, number
-from lrp_ref.layers.affine import Affine, expect, linear, moved, pairs, per_axis
+from lrp_ref.layers.affine import Affine, ByValue, expect, linear, moved, pairs, per_axis
 from lrp_ref.maps import Routed, Window
 
 
@@ -153,7 +153,7 @@ class Upsample:
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding:
+class Embedding(ByValue):
     """Row x[n, t] of a table: weight (vocabulary, width), x integers (N, T), y (N, T, width).
 
     `reduce`: "sum" hands every index the relevance of its vector, (N, T); "keep" leaves it at (N, T, width).
