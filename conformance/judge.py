@@ -144,7 +144,9 @@ def _invalid(case: Case, found: list[Any], dtype: str) -> dict[str, Any]:
             return {"why": f"relevance of {name}: expected dtype {dtype}, got {got.dtype}"}
         if not np.isfinite(got).all():
             at = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
-            return {"why": f"relevance of {name}{list(at)} is {got[at]}, expected {case.expected[name][at]}", "index": list(at)}
+            why = f"relevance of {name}{list(at)} is {got[at]}, expected {case.expected[name][at]}"
+            unguarded = not case.is_pattern and case.rule["stabilizer"]["kind"] == "none"
+            return {"why": why + ("; a division by 0, asked without a stabilizer" if unguarded else ""), "index": list(at)}
     return {}
 
 
