@@ -1,6 +1,6 @@
 """Known mistakes, each as a change to the question or to its answer.
 
-Most were found in public libraries (docs/bugs.md has the list with links); the others are what a slip of the
+Most were found in public libraries (`BUGS` in recipes/vectors.py has the list with links); the others are what a slip of the
 hand gives: a sign, a transposed kernel, a factor forgotten.
 """
 

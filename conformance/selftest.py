@@ -62,11 +62,8 @@ class Proof:
         for dtype, n in self.judged.items():
             out.print(f"  {dtype}: {n} answers, largest tau {self.tau[dtype]:.3f}, of a total {self.tau_total[dtype]:.3f}")
         out.print(f"  rejected: {len(self.rejected)}" + "".join(f"\n    {text}" for text in self.rejected[:10]))
-        grid = Table(
-            title="power: cases certain to catch a deviation in any evaluation, of the cases it applies to",
-            title_justify="left",
-            box=None,
-        )
+        out.print("power: cases certain to catch a deviation, however it is evaluated, of the cases it applies to")
+        grid = Table(box=None)
         grid.add_column("deviation")
         for dtype in DTYPES:
             grid.add_column(dtype, justify="right")

@@ -42,7 +42,7 @@ def show(case: Case, out: Console) -> None:
         _matrix(out, f"ledger: {name}", exact_array(data))
     for name, answers in case.data["dialects"].items():
         for data in answers.values():
-            out.print(f"[yellow]{name}[/yellow] gives {' '.join(_short(v) for v in data['data'])}")
+            out.print(f"conventions of [yellow]{name}[/yellow] give {' '.join(_short(v) for v in data['data'])}")
     told = [f"{dtype}: {', '.join(names)}" for dtype, names in case.data["discriminates"].items() if names]
     if told:
         out.print("tells apart, " + "\n  then at ".join(told))
@@ -64,9 +64,8 @@ def _parts(case: Case, out: Console) -> None:
             out.print(f"part {k}: {n.shape[-2]} outputs x {n.shape[-1]} inputs, not printed")
             continue
         for sample in range(n.shape[0]):
-            grid = Table(
-                title=f"part {k}, sample {sample}: n_ji, c_j, d_j, D_j, R_j", title_justify="left", box=None, pad_edge=False
-            )
+            out.print(f"part {k}, sample {sample}: n_ji, c_j, d_j, D_j, R_j")
+            grid = Table(box=None, pad_edge=False)
             grid.add_column("j", style="dim")
             for i in range(n.shape[-1]):
                 grid.add_column(f"i={i}", justify="right")

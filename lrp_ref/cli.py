@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,8 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lrp-ref", description="An exact reference of Layer-wise Relevance Propagation.")
     topics = {"rules": _rules, "layers": _layers, "conventions": _conventions, "dialects": _dialects}
     parser.add_argument("topic", choices=topics, help="what to list")
-    for row in topics[parser.parse_args(arguments).topic]():
-        print(row)
+    try:
+        print("\n".join(topics[parser.parse_args(arguments).topic]()), flush=True)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
