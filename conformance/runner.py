@@ -118,23 +118,29 @@ def run(
     alive = False
     for (dtype, *_), members in groups.items():
         results = []
-        for k, case in enumerate(members):
-            result = _ask(candidate, case, dtype, device, progress, again=k < REPEATED)
+        for case in members:
+            result = _ask(candidate, case, dtype, device, progress)
             alive = alive or result.output is not None
             if result.verdict == "not-run" and alive:  # a library that answered before is there: the import is its own
                 result = replace(result, judgement=result.judgement.replace(verdict="error"))
             results.append(result)
+        for k in reversed(range(min(REPEATED, len(members)))):  # asked again in another order, after all the others
+            results[k] = _repeated(candidate, members[k], results[k])
         yield from resolve(results, members, candidate.one_hot)
 
 
-def _ask(candidate: Candidate, case: Case, dtype: str, device: str, progress: Callable[[int], None], again: bool) -> Result:
+def _repeated(candidate: Candidate, case: Case, result: Result) -> Result:
+    """The result after a second call, which should give the same answer."""
+    if result.output is None:
+        return result
+    same = _same(result.output, _answer(candidate, case, result.dtype, result.device)[1])
+    hint = result.judgement.hint if same else "nondeterministic: a second call gave another answer"
+    return replace(result, deterministic=same, judgement=result.judgement.replace(hint=hint))
+
+
+def _ask(candidate: Candidate, case: Case, dtype: str, device: str, progress: Callable[[int], None]) -> Result:
     start = time.perf_counter()
     judgement, output = _judged(candidate, case, dtype, device)
-    repeats = None
-    if again and output is not None:
-        repeats = _same(output, _answer(candidate, case, dtype, device)[1])
-        if repeats is False:
-            judgement = judgement.replace(hint="nondeterministic: a second call gave another answer")
     progress(1)
     return Result(
         case.id,
@@ -147,9 +153,8 @@ def _ask(candidate: Candidate, case: Case, dtype: str, device: str, progress: Ca
         tuple(sorted(case.features)),
         judgement,
         time.perf_counter() - start,
-        repeats,
-        _waived(candidate.waivers, case.id, dtype),
-        output,
+        waiver=_waived(candidate.waivers, case.id, dtype),
+        output=output,
     )
 
 

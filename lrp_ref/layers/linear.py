@@ -45,12 +45,7 @@ class Conv(ByValue):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        _check(self, 3, 5)
-        if self.groups < 1 or self.weight.shape[0] % self.groups:
-            raise LRPError(f"Conv: expected groups that divide the {self.weight.shape[0]} output channels, got {self.groups}")
-        if self.bias is not None:
-            expect(self, "bias of shape", (self.weight.shape[0],), self.bias.shape)
-        _window(self)
+        _check_grouped(self, "output")
 
     @property
     def axes(self) -> int:
@@ -93,14 +88,7 @@ class ConvTranspose(ByValue):
     output_padding: Any = 0
 
     def __post_init__(self) -> None:
-        _check(self, 3, 5)
-        if self.groups < 1 or self.weight.shape[0] % self.groups:
-            raise LRPError(
-                f"ConvTranspose: expected groups that divide the {self.weight.shape[0]} input channels, got {self.groups}"
-            )
-        if self.bias is not None:
-            expect(self, "bias of shape", (self.weight.shape[1] * self.groups,), self.bias.shape)
-        _window(self)
+        _check_grouped(self, "input")
         per_axis(self, "output_padding", self.output_padding, self.axes - 1, least=0)
 
     @property
@@ -136,6 +124,18 @@ def _check(layer: Any, *ndim: int) -> None:
         raise LRPError(f"{name}: expected a weight without empty axes, got shape {tuple(layer.weight.shape)}")
     if layer.bias is not None:
         checked(f"{name}.bias", layer.bias)
+
+
+def _check_grouped(layer: Any, first: str) -> None:
+    """A (transposed) convolution's weight, groups, bias and window; the weight's first axis holds the `first` channels."""
+    _check(layer, 3, 5)
+    name, (channels, per_group) = type(layer).__name__, layer.weight.shape[:2]
+    if layer.groups < 1 or channels % layer.groups:
+        raise LRPError(f"{name}: expected groups that divide the {channels} {first} channels, got {layer.groups}")
+    if layer.bias is not None:
+        outputs = channels if first == "output" else per_group * layer.groups
+        expect(layer, "bias of shape", (outputs,), layer.bias.shape)
+    _window(layer)
 
 
 def _window(layer: Any) -> Window:
