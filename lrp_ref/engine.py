@@ -104,12 +104,14 @@ def messages(
 
     Several inputs lie side by side. Raises what `propagate` raises.
     """
-    problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, "explicit")
-    shares = list(normalized(problem))
-    table = reduce(add, (share.part.n.values * share.s[..., None] for share in shares))
-    if problem.bias == "redistribute":
-        spread = _redistributed(problem, shares)
-        table = table + problem.weights.connections().values * spread[..., None]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, "explicit")
+        shares = list(normalized(problem))
+        table = reduce(add, (share.part.n.values * share.s[..., None] for share in shares))
+        if problem.bias == "redistribute":
+            spread = _redistributed(problem, shares)
+            table = table + problem.weights.connections().values * spread[..., None]
+    _refuse_overflow(layer, [*(share.stabilized for share in shares), table])
     return table
 
 

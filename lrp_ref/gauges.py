@@ -114,6 +114,8 @@ def gauges(problem: Problem, shares: list[Share]) -> Gauges:
         if zero.size:
             kappa = max([kappa, *seen]) if is_exact(zero) else max(kappa, float(namespace(zero).max(seen)))
         handed = share.d - share.part.c - (0 if share.padding is None else share.padding)
+        if problem.bias == "redistribute":  # what the bias and the stabiliser took is handed on too
+            handed = handed + share.part.c + share.stabilized - share.d
         total_H = total_H + absolute(handed * t) * condition
     G, H, S = ([reduce(add, (c[k][i] for c in columns)) for i in range(len(affine.inputs))] for k in range(3))
     per_sample = [_per_sample(g) for g in G]
