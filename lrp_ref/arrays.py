@@ -94,17 +94,17 @@ def full(shape: Sequence[int], value: Number, like: Array) -> Array:
 
 def pos(a: Any) -> Any:
     """a+ = max(a, 0), of an array, of weights or of contributions."""
-    return a.pos() if hasattr(a, "pos") else namespace(a).maximum(a, 0 * a)
+    return a.positive_part() if hasattr(a, "positive_part") else namespace(a).maximum(a, 0 * a)
 
 
 def neg(a: Any) -> Any:
     """a- = min(a, 0), of an array, of weights or of contributions."""
-    return a.neg() if hasattr(a, "neg") else namespace(a).minimum(a, 0 * a)
+    return a.negative_part() if hasattr(a, "negative_part") else namespace(a).minimum(a, 0 * a)
 
 
 def absolute(a: Any) -> Any:
     """|a|, of an array, of weights or of contributions."""
-    return a.absolute() if hasattr(a, "absolute") else namespace(a).abs(a)
+    return a.magnitude() if hasattr(a, "magnitude") else namespace(a).abs(a)
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:

@@ -32,10 +32,10 @@ class Explicit:
     def connections(self) -> "Explicit":
         return Explicit(self.wired, self.wired)
 
-    def pos(self) -> "Explicit":
+    def positive_part(self) -> "Explicit":
         return self.map(pos)
 
-    def neg(self) -> "Explicit":
+    def negative_part(self) -> "Explicit":
         return self.map(neg)
 
     def __add__(self, other: "Explicit") -> "Explicit":
@@ -59,13 +59,13 @@ class Messages:
 
     values: Array
 
-    def pos(self) -> "Messages":
+    def positive_part(self) -> "Messages":
         return Messages(pos(self.values))
 
-    def neg(self) -> "Messages":
+    def negative_part(self) -> "Messages":
         return Messages(neg(self.values))
 
-    def absolute(self) -> "Messages":
+    def magnitude(self) -> "Messages":
         return Messages(absolute(self.values))
 
     def __add__(self, other: "Messages") -> "Messages":
@@ -96,10 +96,10 @@ class Inputs:
     def map(self, f: Callable[[Array], Array]) -> "Inputs":
         return Inputs(tuple(f(a) for a in self.arrays))
 
-    def pos(self) -> "Inputs":
+    def positive_part(self) -> "Inputs":
         return self.map(pos)
 
-    def neg(self) -> "Inputs":
+    def negative_part(self) -> "Inputs":
         return self.map(neg)
 
     def __rmul__(self, factor: Number) -> "Inputs":
@@ -120,13 +120,13 @@ class Structured:
     def connections(self) -> "Structured":
         return Structured(tuple(m.connections() for m in self.maps), self.ones)
 
-    def pos(self) -> "Structured":
+    def positive_part(self) -> "Structured":
         return self.map(pos)
 
-    def neg(self) -> "Structured":
+    def negative_part(self) -> "Structured":
         return self.map(neg)
 
-    def absolute(self) -> "Structured":
+    def magnitude(self) -> "Structured":
         return self.map(absolute)
 
     def __add__(self, other: "Structured") -> "Structured":
@@ -156,15 +156,15 @@ class Separable:
             raise LRPError("the sign of a sum of products is not separable: use representation='explicit'")
         return self.terms[0]
 
-    def pos(self) -> "Separable":
+    def positive_part(self) -> "Separable":
         V, u = self._product()
         return Separable(((pos(V), pos(u)), (neg(V), neg(u))), disjoint=True)
 
-    def neg(self) -> "Separable":
+    def negative_part(self) -> "Separable":
         V, u = self._product()
         return Separable(((neg(V), pos(u)), (pos(V), neg(u))), disjoint=True)
 
-    def absolute(self) -> "Separable":
+    def magnitude(self) -> "Separable":
         if not self.disjoint:
             self._product()
         return self.gauge()

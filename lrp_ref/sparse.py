@@ -27,13 +27,13 @@ class Sparse:
     def connections(self) -> "Sparse":
         return self._with(self.wired)
 
-    def pos(self) -> "Sparse":
+    def positive_part(self) -> "Sparse":
         return self._with(np.maximum(self.data, 0))
 
-    def neg(self) -> "Sparse":
+    def negative_part(self) -> "Sparse":
         return self._with(np.minimum(self.data, 0))
 
-    def absolute(self) -> "Sparse":
+    def magnitude(self) -> "Sparse":
         return self._with(np.abs(self.data))
 
     def __add__(self, other: "Sparse") -> "Sparse":
