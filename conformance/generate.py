@@ -26,7 +26,6 @@ from conformance.recipes import layers, named, rules, vectors
 from conformance.recipes.common import PRECISION, Recipe, exact_formats
 from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.engine import normalized, shares_to_result
-from lrp_ref.gauges import SMALLEST, allowed
 from lrp_ref.rules import CONVENTIONS
 
 EDITION = "2026.11"
@@ -279,7 +278,7 @@ def representable(recipe: Recipe, found: Answer) -> list[str]:
     out = []
     for name in ("float64", "float32", "float16"):
         fits = all(_significand(v) <= PRECISION[name] for v in given) and reach < _LARGEST[name] / 4
-        if fits and (epsilon == 0 or epsilon >= _NORMAL[name]) and SMALLEST[name] < 1:
+        if fits and (epsilon == 0 or epsilon >= _NORMAL[name]):
             out.append(name)
     return out
 
@@ -341,7 +340,7 @@ def _discriminates(recipe: Recipe, found: Answer, dtypes: list[str]) -> Json:
     told: dict[str, list[str]] = {d: [] for d in dtypes}
     if not dtypes or "irrational" in recipe.flags:
         return told
-    targets = {d: _target(found, d) for d in dtypes}
+    targets = {d: target_of(found, d, exact_data=False) for d in dtypes}
     for deviation, question in applicable(recipe.question):
         try:
             other = answer(question)
@@ -352,10 +351,6 @@ def _discriminates(recipe: Recipe, found: Answer, dtypes: list[str]) -> Json:
                 told[dtype].append(deviation.name)
                 break
     return told
-
-
-def _target(found: Answer, dtype: str) -> Target:
-    return target_of(found, dtype, exact_data=False)
 
 
 def _apart(a: Target, b: Target) -> bool:
@@ -395,6 +390,3 @@ def _case_text(case: Json) -> str:
     """One field a line: small files that still diff well."""
     rows = [f"   {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, separators=(',', ':'))}" for k, v in case.items()]
     return "  {\n" + ",\n".join(rows) + "\n  }"
-
-
-__all__ = ["CertificateError", "allowed", "build", "generate", "oracle", "recipes", "uid_of", "write_files"]

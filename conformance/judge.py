@@ -59,7 +59,8 @@ class Target:
 def judge(case: Case, output: dict[str, Any], dtype: str, composed: bool = False) -> Judgement:
     """The verdict on `output`, {"y", "relevance"} (a list of relevances for several inputs), before dialects are searched.
 
-    `composed`: the relevance was composed from one-hot answers, which costs two more roundings per output.
+    `composed`: the relevance was composed from one-hot answers, which costs three more roundings (a quotient, a product,
+    and the last one).
     """
     found = relevances(case, output)
     invalid = _invalid(case, found, dtype)

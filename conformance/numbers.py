@@ -16,8 +16,10 @@ def parse(text: str) -> Fraction:
     if not isinstance(text, str) or len(text) > 4096:
         raise ValueError(f"expected a number as a string, got {str(text)[:40]!r}")
     if "x" in text.lower():
-        value = float.fromhex(text)
-        return Fraction(value)
+        try:
+            return Fraction(float.fromhex(text))
+        except OverflowError:
+            raise ValueError(f"expected a number that a double holds, got {text[:40]!r}") from None
     if "e" in text.lower():
         raise ValueError(f"expected an integer, a rational or a hexadecimal float, got {text[:40]!r}")
     return Fraction(text)

@@ -23,6 +23,7 @@ from conformance.judge import FAILURES, PASSES, Explanation, Judgement
 from lrp_ref.gauges import UNIT_ROUNDOFF
 
 Array = Any
+UNJUDGED = ("unsupported", "unsupported-undeclared", "indeterminate", "not-run")  # verdicts that say nothing of the answer
 REPEATED = 3  # cases a group asks twice, to see whether answers repeat
 
 
@@ -353,7 +354,8 @@ def check_waivers(candidate: Candidate, results: list[Result], complete: bool) -
         matched = [r for r in results if fnmatchcase(r.case, w.case) and fnmatchcase(r.dtype, w.dtype)]
         if not matched and complete:
             problems.append(f"waiver {w.case!r} matches no case")
-        elif matched and not any(r.verdict in FAILURES for r in matched):
+        judged = [r for r in matched if r.verdict not in UNJUDGED]
+        if judged and not any(r.verdict in FAILURES for r in judged):
             problems.append(f"waiver {w.case!r} is no longer needed: every case it matches passes")
     return problems
 
