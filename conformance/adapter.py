@@ -18,10 +18,6 @@ GROUP = "lrp_conform.candidates"
 DEFAULT = "seeds"
 
 
-class Unsupported(Exception):
-    """Raised by an adapter for a case its library cannot express; the message says why."""
-
-
 class AdapterError(ValueError):
     """A candidate that cannot be loaded: one line with the reason and the way out."""
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from conformance import judge
-from conformance.adapter import Candidate, Unsupported, Waiver
+from conformance.adapter import Candidate, Waiver
+from conformance.builders import Unsupported
 from conformance.case import Case
 from conformance.deviations import apply
 from conformance.judge import FAILURES, PASSES, Explanation, Judgement

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.adapter import Unsupported
+from conformance.builders import Unsupported
 
 Case = dict[str, Any]
 

@@ -11,7 +11,8 @@ from inline import DENSE, EPSILON, Asked, Output, candidate, cases, epsilon, res
 from oracle import explain
 
 from conformance import judge, runner
-from conformance.adapter import Unsupported, Waiver
+from conformance.adapter import Waiver
+from conformance.builders import Unsupported
 from conformance.case import Case
 from conformance.generate import build
 from conformance.judge import FAILURES, PASSES

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from conformance.adapter import Unsupported
+from conformance.builders import Unsupported
 
 Node = Mapping[str, Any]
 

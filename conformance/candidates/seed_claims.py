@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.adapter import Unsupported
+from conformance.builders import Unsupported
 from conformance.candidates.numpy_layers import Array, Layer, from_node
 
 Case = Mapping[str, Any]

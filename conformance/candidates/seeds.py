@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.adapter import Unsupported
+from conformance.builders import Unsupported
 from conformance.candidates.numpy_layers import Array, Layer, batch_norm, from_node, per_channel
 from conformance.candidates.seed_claims import SYSTEMS, Case, Node, Result, Rule, claims, listing, register
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.adapter import Unsupported
+from conformance.builders import Unsupported
 
 try:
     _VERSION = metadata.version("zennit")
