@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -34,6 +34,7 @@ class Candidate:
     one_hot: bool
     run: Callable[[dict[str, Any]], Any]  # a mapping, if it keeps to the protocol
     waivers: tuple[Waiver, ...] = field(default=())
+    close: Callable[[], None] = field(default=lambda: None, compare=False)  # ends the process of one that has its own
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ def load(name: str = DEFAULT) -> list[Candidate]:
             raise AdapterError(f"{name}: expected a module with INFO and run (or SYSTEMS), see docs/adapter.md")
         systems = {None: (module.INFO, module.run)}
     waivers = list(getattr(module, "WAIVERS", ()))
-    return [_candidate(name, key, info, run, waivers) for key, (info, run) in systems.items()]
+    return [
+        candidate(name, info, run, [w for w in waivers if not isinstance(w, Mapping) or w.get("system") in (None, key)])
+        for key, (info, run) in systems.items()
+    ]
 
 
 def _module(name: str) -> ModuleType:
@@ -91,7 +95,8 @@ def _module(name: str) -> ModuleType:
         raise AdapterError(f"{name}: importing it raised {type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
-def _candidate(source: str, key: str | None, info: Any, run: Any, waivers: list[Any]) -> Candidate:
+def candidate(source: str, info: Any, run: Any, waivers: Iterable[Any], close: Callable[[], None] = lambda: None) -> Candidate:
+    """A candidate from what an adapter says of itself, every field checked."""
     missing = [k for k in ("name", "version", "features", "dtypes") if not isinstance(info, Mapping) or k not in info]
     if missing:
         raise AdapterError(f"{source}: INFO lacks {', '.join(missing)}")
@@ -113,11 +118,8 @@ def _candidate(source: str, key: str | None, info: Any, run: Any, waivers: list[
         devices=tuple(info.get("devices", ("cpu",))),
         one_hot=info.get("relevance_init", "arbitrary") == "one-hot",
         run=run,
-        waivers=tuple(
-            Waiver(w["case"], w["reason"], w.get("link"), w.get("dtype", "*"))
-            for w in waivers
-            if _given(source, w) and w.get("system") in (None, key)
-        ),
+        waivers=tuple(Waiver(w["case"], w["reason"], w.get("link"), w.get("dtype", "*")) for w in waivers if _given(source, w)),
+        close=close,
     )
 
 

@@ -1,15 +1,18 @@
 """Reading golden files."""
 
+import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from conformance.case import Case
+from conformance.wellformed import Malformed, check_case
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 16 * 2**20
 
 
 class GoldenError(ValueError):
@@ -31,10 +34,20 @@ def edition(directory: Path | None = None) -> str:
     return str(_manifest(Path(directory or root()))["edition"])
 
 
+def digest(directory: Path | None = None) -> str:
+    """SHA-256 of the manifest, which holds the uid of every case: the identity of the golden set."""
+    path = Path(directory or root()) / "manifest.json"
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise GoldenError(f"{path}: cannot be read: {error}") from None
+
+
 def _manifest(directory: Path) -> dict[str, Any]:
     path = directory / "manifest.json"
     found = _read(path)
-    if not isinstance(found.get("cases"), dict) or not isinstance(found.get("edition"), str):
+    uids = found.get("cases")
+    if not isinstance(found.get("edition"), str) or not isinstance(uids, dict) or not all(map(_is_text, uids.values())):
         raise GoldenError(f"{path}: expected an object with an edition and the uid of every case")
     return found
 
@@ -52,23 +65,36 @@ def load(directory: Path | None = None) -> list[Case]:
 
 
 def load_file(path: Path) -> list[Case]:
-    """The cases of one file."""
+    """The cases of one file, each well formed and with the content that its uid was taken of."""
     data = _read(path)
-    try:
-        cases = [Case(case, data["group"], data["notes"]) for case in data["cases"]]
-        _ = [(case.id, case.uid, case.rule, case.features) for case in cases]
-        return cases
-    except (KeyError, TypeError, IndexError) as error:
-        raise GoldenError(f"{path}: not a golden file: {error!r} is missing or malformed") from None
+    cases, group, notes = data.get("cases"), data.get("group"), data.get("notes")
+    if not isinstance(cases, list) or not isinstance(notes, dict) or not isinstance(group, str) or data.get("schema", 1) != 1:
+        raise GoldenError(f"{path}: not a golden file: expected an object with schema 1, a group, notes and cases")
+    for index, case in enumerate(cases):
+        try:
+            check_case(case, f"cases[{index}]")
+        except Malformed as wrong:
+            raise GoldenError(f"{path}: not a golden file: {_line(wrong)}") from None
+        if uid_of(case) != case["uid"]:
+            raise GoldenError(f"{path}: cases[{index}] is not what its uid was taken of; restore the file")
+    return [Case(case, group, notes) for case in cases]
+
+
+def uid_of(case: dict[str, Any]) -> str:
+    """The uid of a case's content: SHA-256 of [model, rules, inputs, expected] as canonical JSON."""
+    content = [case["model"], case["rules"], case["inputs"], case["expected"]]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
-        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text, object_pairs_hook=_unique, parse_float=_refuse, parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
-        raise GoldenError(f"{path}: cannot be read: {error}") from None
+        raise GoldenError(f"{path}: cannot be read: {_line(error)}") from None
     if not isinstance(data, dict):
         raise GoldenError(f"{path}: expected a JSON object")
     return data
@@ -78,9 +104,23 @@ def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse duplicate keys, which JSON readers settle differently."""
     out = dict(items)
     if len(out) != len(items):
-        names = [k for k, _ in items]
-        raise ValueError(f"the key {next(k for k in names if names.count(k) > 1)!r} occurs twice in one object")
+        (name, _), *_ = Counter(k for k, _ in items).most_common(1)
+        raise ValueError(f"the key {name[:80]!r} occurs twice in one object")
     return out
+
+
+def _refuse(token: str) -> None:
+    """Refuse what a JSON reader would round, or what is no JSON at all."""
+    raise ValueError(f"{token[:40]} is no integer; numbers are strings")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _line(error: Exception) -> str:
+    """The error in one line that can be printed."""
+    return " ".join(str(error).split()).encode("ascii", "backslashreplace").decode()[:300]
 
 
 def select(cases: Iterable[Case], patterns: Iterable[str] = (), features: Iterable[str] = ()) -> list[Case]:

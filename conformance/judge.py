@@ -41,6 +41,11 @@ class Judgement:
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def missing(self) -> bool:
+        """Whether the candidate's library is not installed."""
+        return self.verdict == "not-run" and bool(self.detail.get("missing"))
+
+    @property
     def needs_explanation(self) -> bool:
         return self.verdict == "nonconformant"
 

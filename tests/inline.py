@@ -8,7 +8,7 @@ import numpy as np
 from conformance import golden, runner
 from conformance.adapter import Candidate, Waiver
 from conformance.case import Case
-from conformance.runner import Result
+from conformance.results import Result
 
 ALL = golden.load()
 Output = dict[str, Any]

@@ -190,8 +190,9 @@ def test_every_line_of_a_report_holds_what_judging_needs(seeds: tuple[int, Lines
         assert (r["output"] is None) == (r["verdict"] in ("unsupported", "indeterminate"))
         assert set(r["features"]) == CASES[r["case"]].features
     exact = next(r for r in seeds[1] if r["verdict"] == "exact" and r["case"] == "v0.z-box")
-    assert exact["output"]["relevance"] == [{"shape": [1, 2], "data": ["-0x1.8000000000000p-1", "-0x1.0000000000000p-2"]}]
-    assert exact["output"]["y"] == [{"shape": [1, 1], "data": ["-0x1.0000000000000p+0"]}]
+    relevance, y = ["-0x1.8000000000000p-1", "-0x1.0000000000000p-2"], ["-0x1.0000000000000p+0"]
+    assert exact["output"]["relevance"] == {"dtype": exact["dtype"], "shape": [1, 2], "data": relevance}
+    assert exact["output"]["y"] == {"dtype": exact["dtype"], "shape": [1, 1], "data": y}
 
 
 def test_results_are_kept_unless_overwriting_is_asked_for(lrp_conform: Command, adapter: Callable[[str], Path]) -> None:
@@ -203,8 +204,8 @@ def test_results_are_kept_unless_overwriting_is_asked_for(lrp_conform: Command, 
     assert (folder / "results.ndjson").read_bytes() == kept
     assert lrp_conform("run", path, "--report", folder, "--case", "dense.epsilon.exact-0*", "--overwrite")[0] == 0
     assert 0 < len(read(folder)) < kept.count(b"\n")
-    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    assert {"numpy", "lrp-ref"} <= set(environment["packages"])
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert {"numpy", "lrp-ref"} <= set(about["environment"]["packages"])
 
 
 LATE = """
@@ -219,7 +220,8 @@ def run(case):
 
 def test_an_interrupted_run_keeps_what_it_judged(lrp_conform: Command, adapter: Callable[[str], Path]) -> None:
     path = adapter(LATE)
-    code, out, _ = lrp_conform("run", path, "--report", path.parent / "report", "--feature", "rule.epsilon")
+    chosen = ("--report", path.parent / "report", "--feature", "rule.epsilon")
+    code, out, _ = lrp_conform("run", path, "--in-process", *chosen)
     assert code == 130
     assert "interrupted" in out
     assert any(r["verdict"] == "exact" for r in read(path.parent / "report"))

@@ -6,7 +6,7 @@ import pytest
 
 from conformance import adapter, golden, runner
 from conformance.judge import PASSES
-from conformance.runner import Result
+from conformance.results import Result
 
 CASES = {case.id: case for case in golden.load()}
 ASKED = [case for case in CASES.values() if "exact-data" in case.data["flags"] or case.id.startswith("v0.")]

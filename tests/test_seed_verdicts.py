@@ -4,7 +4,7 @@ import pytest
 
 from conformance import adapter, golden, runner
 from conformance.numbers import parse
-from conformance.runner import Result
+from conformance.results import Result
 
 CASES = {case.id: case for case in golden.load()}
 Results = dict[int, list[Result]]

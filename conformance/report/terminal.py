@@ -1,15 +1,8 @@
-"""What a run looks like: one table per candidate, what deviates, and the lines of results.ndjson."""
+"""One table per candidate, and one line for everything that deviates."""
 
-import json
-import math
-import os
-import platform
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -19,72 +12,13 @@ from rich.text import Text
 
 from conformance.deviations import BY_NAME
 from conformance.judge import FAILURES, PASSES
-from conformance.runner import Result
+from conformance.results import Result
 
 STYLES = {
     "exact": "bold green", "conformant": "green", "dialect": "yellow", "indeterminate": "dim", "nonconformant": "bold red",
     "unsupported": "dim", "not-run": "dim",
 }  # fmt: skip
 COLUMNS = ("exact", "conformant", "normwise", "dialect", "indeterminate", "wrong", "declined")
-
-
-class ReportError(ValueError):
-    """A report folder that cannot be used."""
-
-
-class Results:
-    """Results as they come: every line is on disk before the next case is asked."""
-
-    def __init__(self, folder: Path | None, overwrite: bool = False) -> None:
-        self.folder = folder
-        self._file: TextIO | None = None
-        if folder is None:
-            return
-        path = folder / "results.ndjson"
-        try:
-            if path.exists() and not overwrite:
-                raise ReportError(f"{path} exists: choose another folder, or --overwrite")
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
-            self._file = path.open("w", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise ReportError(f"{folder}: cannot write the report: {error.strerror or error}") from None
-
-    def add(self, result: Result) -> None:
-        if self._file is not None:
-            self._file.write(json.dumps(_words(result.record()), allow_nan=False, separators=(",", ":")) + "\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _words(value: Any) -> Any:
-    """What JSON has no number for, as the words of the golden files: "inf", "-inf", "nan"."""
-    if isinstance(value, dict):
-        return {name: _words(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_words(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def environment() -> dict[str, Any]:
-    """Where and with what a run was made."""
-    packages = {}
-    for name in ("lrp-ref", "numpy", "scipy", "python-flint", "torch", "zennit", "captum"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "threads": {k: os.environ[k] for k in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if k in os.environ},
-        "packages": packages,
-    }
 
 
 def console(stream: TextIO | None = None) -> Console:

@@ -1,0 +1,1 @@
+"""The commands of `lrp-conform`, one module for each kind of work."""

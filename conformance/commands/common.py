@@ -1,0 +1,68 @@
+"""What several commands share: choosing cases, moving a bar, ending with one line."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from conformance import golden
+from conformance.adapter import Candidate
+from conformance.case import Case
+from conformance.report.terminal import console
+
+DTYPES = ("float64", "float32", "float16")
+
+CaseGlobs = Annotated[list[str] | None, typer.Option("--case", help="Only cases whose id matches this glob; repeatable.")]
+FeatureGlobs = Annotated[
+    list[str] | None, typer.Option("--feature", help="Only cases that need a feature matching this glob; repeatable.")
+]
+
+
+def fail(message: str) -> NoReturn:
+    """One line on standard error and exit status 2."""
+    print(f"lrp-conform: {message}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def selected(case: list[str] | None, feature: list[str] | None) -> list[Case]:
+    """The cases that match; at least one."""
+    found = golden.select(golden.load(), case or (), feature or ())
+    if not found:
+        fail(f"no case matches {' '.join([*(case or []), *(feature or [])])}; see lrp-conform list")
+    return found
+
+
+def dtypes(given: list[str] | None, candidates: list[Candidate]) -> list[str]:
+    """The dtypes to ask at: those given, or float64 and float32 where a candidate has them, or what it has."""
+    for d in given or ():
+        if d not in DTYPES:
+            fail(f"--dtype is one of {', '.join(DTYPES)}; got {d}")
+        if not any(d in c.dtypes for c in candidates):
+            fail(f"--dtype {d}: {candidates[0].name} declares {', '.join(candidates[0].dtypes)}")
+    return given or [d for d in ("float64", "float32") if any(d in c.dtypes for c in candidates)] or list(candidates[0].dtypes)
+
+
+class Advance:
+    """Moves the progress bar, if there is one."""
+
+    def __init__(self, bar: Progress | None = None, total: int | None = None, what: str = "cases") -> None:
+        self._bar = bar
+        self._task = None if bar is None else bar.add_task(what, total=total)
+
+    def __call__(self, n: int = 1) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, n)
+
+
+@contextmanager
+def progress(total: int | None, what: str = "cases") -> Iterator[Advance]:
+    """A bar with the time left on a terminal; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield Advance()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
+        yield Advance(bar, total, what)

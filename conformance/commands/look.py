@@ -1,0 +1,41 @@
+"""Looking: cases, one case as mathematics, candidates."""
+
+from typing import Annotated
+
+import typer
+
+from conformance import adapter, golden
+from conformance.commands.common import CaseGlobs, FeatureGlobs, fail, selected
+from conformance.report.terminal import console
+from conformance.sources import Source, load
+
+
+def list_cases(case: CaseGlobs = None, feature: FeatureGlobs = None) -> None:
+    """List cases: id, status, flags."""
+    for each in selected(case, feature):
+        print(f"{each.id}\t{each.data['status']}\t{','.join(each.data['flags'])}")
+
+
+def show(case: Annotated[str, typer.Argument(help="A case id, or a glob that matches one.")]) -> None:
+    """Show one case as mathematics: matrices, contributions, denominators, the expected fractions."""
+    from conformance.show import show as show_case
+
+    found = golden.select(golden.load(), [case])
+    if len(found) != 1:
+        near = ", ".join(c.id for c in (found or golden.select(golden.load(), [f"*{case}*"]))[:5])
+        fail(
+            f"{case}: expected the id of one case, found {len(found)}"
+            + (f"; near: {near}" if near else "; see lrp-conform list")
+        )
+    show_case(found[0], console())
+
+
+def candidates() -> None:
+    """List the candidates that are installed under a name."""
+    out = console()
+    for name in adapter.names():
+        for each in load(Source(name)):
+            each.close()
+            rules = sorted(f.removeprefix("rule.") for f in each.features if f.startswith("rule."))
+            ops = sorted(f.removeprefix("op.") for f in each.features if f.startswith("op."))
+            out.print(f"[bold]{each.name}[/bold] {each.version}  rules: {', '.join(rules)}; layers: {', '.join(ops)}")

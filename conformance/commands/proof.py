@@ -1,0 +1,42 @@
+"""The suite on itself: its own proof, and its golden files."""
+
+from typing import Annotated
+
+import typer
+
+from conformance import golden
+from conformance.commands.common import fail, progress
+from conformance.report.terminal import console
+
+
+def selftest() -> None:
+    """Prove the suite on itself: correct evaluations are never rejected, every mutant is caught; print the power table."""
+    from conformance.selftest import selftest as prove
+
+    out = console()
+    with progress(None) as advance:
+        verdict = prove(golden.load(), advance)
+    verdict.print(out)
+    raise typer.Exit(0 if verdict.passed else 1)
+
+
+def generate(
+    check: Annotated[bool, typer.Option(help="Only compare: exit 1 if a byte differs.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+) -> None:
+    """Regenerate every golden file from its recipe, certificates re-executed (source checkout only)."""
+    from conformance import generate as make
+
+    try:
+        with progress(None) as advance:
+            files = make.generate(workers, lambda done, total: advance(1))
+    except make.CertificateError as error:
+        fail(str(error))
+    root = make.ROOT / "golden"
+    different = [n for n, text in files.items() if not (root / n).is_file() or (root / n).read_text(encoding="utf-8") != text]
+    if check:
+        for name in different:
+            print(f"differs: {name}")
+        raise typer.Exit(1 if different else 0)
+    make.write_files(files, root)
+    print(f"{len(files)} files, {len(different)} changed")

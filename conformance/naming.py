@@ -1,0 +1,86 @@
+"""Names for what deviates: the one dialect that explains a group of cases, or what is nearest."""
+
+import math
+from dataclasses import replace
+from itertools import combinations
+
+from conformance import judge
+from conformance.case import Case
+from conformance.deviations import apply
+from conformance.judge import PASSES, Explanation
+from conformance.results import Result
+from lrp_ref.gauges import UNIT_ROUNDOFF
+
+
+def resolve(results: list[Result], cases: list[Case], composed: bool = False) -> list[Result]:
+    """Name the dialect of one feature: the deviation that reproduces every answer outside the reference, or say what is near.
+
+    A dialect must explain all of the feature's failures and contradict none of its passes.
+    """
+    by_id = {case.id: case for case in cases}
+    failing = [r for r in results if r.judgement.needs_explanation and r.output is not None]
+    own: dict[str, list[Explanation]] = {}
+    hypotheses: dict[tuple[str, ...], Explanation] = {}
+    for r in failing:
+        known = _explain(by_id[r.case], r, composed, list(hypotheses)) if hypotheses else []
+        own[r.case] = known or _explain(by_id[r.case], r, composed)
+        hypotheses |= {e.names: e for e in own[r.case]}
+    passing = [r for r in results if r.verdict in PASSES]
+
+    def holds(e: Explanation) -> bool:
+        return not any(_refutes(by_id[r.case], r, e, composed, applies=True) for r in failing) and not any(
+            _refutes(by_id[r.case], r, e, composed, applies=False) for r in passing
+        )
+
+    fitting = [e for e in hypotheses.values() if holds(e)]
+    if not fitting:  # one case may show one half of a dialect, another case the other
+        unions = (judge.union(a, b) for a, b in combinations(hypotheses.values(), 2))
+        fitting = [e for e in {e.names: e for e in unions}.values() if holds(e)]
+    common = _first(fitting)
+    return [_named(r, common, own.get(r.case)) for r in results]
+
+
+def _explain(case: Case, result: Result, composed: bool, only: list[tuple[str, ...]] | None = None) -> list[Explanation]:
+    """The deviations that reproduce the result's raw output; `only` these, or all of them."""
+    assert result.output is not None
+    found = judge.relevances(case, dict(result.output))
+    return judge.explanations(case, found, result.dtype, composed, only)
+
+
+def _refutes(case: Case, result: Result, explanation: Explanation, composed: bool, applies: bool) -> bool:
+    """Whether a result speaks against a deviation; where the deviation says nothing, only if it `applies` must hold."""
+    question = None if case.is_pattern else apply(explanation.names, case.question)
+    if question is None or result.output is None:
+        return applies
+    found = judge.relevances(case, dict(result.output))
+    return judge.reproduces(case, found, result.dtype, question, composed) > 1
+
+
+def _first(found: list[Explanation]) -> Explanation | None:
+    """Conventions before mistakes, single before paired, in the order of the table."""
+    return min(found, key=lambda e: (e.mistake, len(e.names)), default=None)
+
+
+def _named(r: Result, common: Explanation | None, own: list[Explanation] | None) -> Result:
+    if own is None:
+        return r
+    if common is not None and not common.mistake:
+        here = _first([e for e in own if set(e.names) <= set(common.names)]) or common
+        return replace(r, judgement=r.judgement.replace(verdict="dialect", dialect=here.name, hint=here.title))
+    nearest = common or _first(own)
+    if nearest is None and (r.judgement.tau_normwise or 2.0) <= 1:
+        return replace(
+            r,
+            judgement=r.judgement.replace(
+                verdict="normwise", hint="within the bound of its norm only, as fast convolutions are"
+            ),
+        )
+    hint = f"{nearest.title} ({nearest.name})" if nearest else _unexplained(r)
+    return replace(r, judgement=r.judgement.replace(hint=hint))
+
+
+def _unexplained(r: Result) -> str:
+    """What can be said of an answer that no deviation reproduces: how many bits it has."""
+    bits, own = r.judgement.effective_bits or 0.0, -math.log2(UNIT_ROUNDOFF[r.dtype])
+    few = f"; behaves like {bits:.0f} bits, lower precision inside?" if 7 <= bits < own - 6 else ""
+    return "no known deviation reproduces it" + few

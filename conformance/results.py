@@ -1,0 +1,286 @@
+"""Results, and the folder a run leaves them in: enough to judge again without the candidate."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TextIO
+
+import lrp_ref
+from conformance import golden
+from conformance.adapter import Candidate
+from conformance.judge import FAILURES, VERDICTS, Judgement
+from conformance.wire.messages import MessageError, decode, encode
+
+LINES, ABOUT = "results.ndjson", "run.json"
+PACKAGES = ("lrp-ref", "numpy", "scipy", "python-flint", "torch", "zennit", "captum", "lxt")
+IDENTITY = ("edition", "golden", "dtypes", "devices", "cases", "candidates", "shard")  # what a resumed run must share
+
+
+class ReportError(ValueError):
+    """A report folder that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One verdict: case, candidate, version, dtype, device, features, and the evidence."""
+
+    case: str
+    uid: str
+    feature: str
+    candidate: str
+    version: str
+    dtype: str
+    device: str
+    features: tuple[str, ...]
+    judgement: Judgement
+    seconds: float
+    deterministic: bool | None = None
+    waiver: str | None = None
+    output: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verdict(self) -> str:
+        return self.judgement.verdict
+
+    @property
+    def fails(self) -> bool:
+        return self.verdict in FAILURES and self.waiver is None
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes a result one of its kind in a run."""
+        return self.candidate, self.dtype, self.device, self.case
+
+    def record(self) -> dict[str, Any]:
+        """The result as one line of results.ndjson: raw outputs included, so that it can be judged again."""
+        j = self.judgement
+        own: dict[str, Any] = {
+            "case": self.case,
+            "uid": self.uid,
+            "feature": self.feature,
+            "candidate": self.candidate,
+            "version": self.version,
+            "dtype": self.dtype,
+            "device": self.device,
+            "features": list(self.features),
+            "verdict": j.verdict,
+            "dialect": j.dialect,
+            "hint": j.hint,
+            "tau": j.tau,
+            "tau_total": j.tau_total,
+            "tau_normwise": j.tau_normwise,
+            "effective_bits": j.effective_bits,
+            "detail": j.detail,
+            "waiver": self.waiver,
+            "deterministic": self.deterministic,
+            "seconds": round(self.seconds, 6),
+        }
+        return {**_words(own), "output": _raw(self.output)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Result:
+        """The inverse of `record`; ValueError, KeyError or TypeError if it is none."""
+        if record["verdict"] not in VERDICTS:
+            raise ValueError(f"no verdict is called {record['verdict']!r}")
+        numbers = {name: _number(record[name]) for name in ("tau", "tau_total", "tau_normwise", "effective_bits")}
+        words = {name: record[name] for name in ("verdict", "dialect", "hint", "detail")}
+        judged: dict[str, Any] = {**words, **numbers}
+        own = {name: record[name] for name in ("case", "uid", "feature", "candidate", "version", "dtype", "device", "seconds")}
+        output = None if record["output"] is None else decode(record["output"])
+        return cls(
+            **own,
+            features=tuple(record["features"]),
+            judgement=Judgement(**judged),
+            deterministic=record["deterministic"],
+            waiver=record["waiver"],
+            output=output,
+        )
+
+
+def _raw(output: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if output is None:
+        return None
+    return {name: encode(output[name]) for name in ("y", "relevance", "pattern") if name in output}
+
+
+def _words(value: Any) -> Any:
+    """What JSON has no number for, as the words of the golden files: "inf", "-inf", "nan"."""
+    if isinstance(value, dict):
+        return {name: _words(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_words(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A report folder that was read: what was run, and every result."""
+
+    about: dict[str, Any]
+    results: list[Result]
+
+
+def about(
+    candidates: Iterable[Candidate],
+    cases: Iterable[str],
+    dtypes: Iterable[str],
+    devices: Iterable[str],
+    shard: str | None = None,
+) -> dict[str, Any]:
+    """What a run is: suite, goldens, candidates, what was asked of them, and where."""
+    return {
+        "schema": 1,
+        "suite": lrp_ref.__version__,
+        "edition": golden.edition(),
+        "golden": golden.digest(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": None,
+        "dtypes": list(dtypes),
+        "devices": list(devices),
+        "cases": sorted(cases),
+        "shard": shard,
+        "candidates": [
+            {
+                "name": c.name,
+                "version": c.version,
+                "features": sorted(c.features),
+                "dtypes": list(c.dtypes),
+                "relevance_init": "one-hot" if c.one_hot else "arbitrary",
+                "waivers": [{"case": w.case, "dtype": w.dtype, "reason": w.reason, "link": w.link} for w in c.waivers],
+            }
+            for c in candidates
+        ],
+        "environment": environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Where and with what a run was made."""
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "packages": packages,
+    }
+
+
+def part(uid: str, parts: int) -> int:
+    """The shard, from 1 to `parts`, that a case belongs to: its uid decides, so that every machine agrees."""
+    return int(uid.rpartition(":")[2], 16) % parts + 1
+
+
+class Writer:
+    """Results as they come: what was judged is on disk before the next group is asked."""
+
+    def __init__(self, folder: Path, about: dict[str, Any], overwrite: bool = False, resume: bool = False) -> None:
+        """Open `folder` for one run; `earlier` holds the results of the run that is resumed."""
+        self.folder, self.about = folder, about
+        self._path = folder / LINES
+        self._file: TextIO | None = None
+        self.earlier: list[Result] = []
+        with _told(folder):
+            exists = self._path.exists()
+            folder.mkdir(parents=True, exist_ok=True)
+        if exists and resume:
+            self.earlier = self._resumable()
+        elif exists and not overwrite:
+            raise ReportError(f"{self._path} exists: choose another folder, or --overwrite, or --resume")
+
+    def begin(self, kept: Iterable[Result] = ()) -> None:
+        """Start the file with what is kept of the earlier run."""
+        with _told(self.folder):
+            _replace(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n")
+            _replace(self._path, "".join(map(_line, kept)))
+            self._file = self._path.open("a", encoding="utf-8", newline="\n")
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Write one group; it is there as a whole or, if the disk is full, told to be incomplete."""
+        assert self._file is not None
+        with _told(self.folder):
+            self._file.write("".join(map(_line, results)))
+            self._file.flush()
+
+    def finish(self, results: Iterable[Result]) -> None:
+        """The whole run is judged: `results` are written in their order, whatever order they came in."""
+        self.close()
+        self.about["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        with _told(self.folder):
+            _replace(self._path, "".join(map(_line, results)))
+            _replace(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n")
+
+    def close(self) -> None:
+        if self._file is not None:
+            with _told(self.folder):
+                self._file.close()
+            self._file = None
+
+    def _resumable(self) -> list[Result]:
+        run = read(self.folder, broken_end=True)
+        for name in IDENTITY:
+            if run.about.get(name) != self.about[name]:
+                raise ReportError(f"{self.folder} holds another run: its {name} differ; choose another folder, or --overwrite")
+        return run.results
+
+
+def read(folder: Path, broken_end: bool = False) -> Run:
+    """The run in a report folder; ReportError with file and line if it is none.
+
+    `broken_end`: leave out a last line that was cut off, as an interrupted run or a full disk leaves it.
+    """
+    path = folder / LINES
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReportError(f"{folder}: not the folder of a run: {error}") from None
+    if not isinstance(about, dict) or about.get("schema") != 1:
+        raise ReportError(f"{folder / ABOUT}: expected an object of schema 1; another version of the suite wrote it")
+    *lines, rest = text.split("\n")
+    if rest and not broken_end:
+        raise ReportError(f"{path}: the last line is cut off; run again with --resume")
+    results = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            results.append(Result.from_record(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, MessageError, RecursionError) as error:
+            raise ReportError(f"{path}, line {number}: not a result: {type(error).__name__} {error}"[:300]) from None
+    return Run(about, results)
+
+
+def _line(result: Result) -> str:
+    return json.dumps(result.record(), allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8", newline="\n")
+    new.replace(path)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReportError(f"{folder}: cannot write the report: {error.strerror or error}") from None

@@ -1,0 +1,77 @@
+"""Where a candidate comes from, so that any process can start it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from conformance import adapter
+from conformance.adapter import DEFAULT, GROUP, AdapterError, Candidate
+from conformance.builders import Unsupported
+from conformance.wire import serve
+from conformance.wire.harness import Fault, Launch, Limits
+from conformance.wire.remote import Remote, RemoteError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A name, a path or a module; or a command that speaks the wire protocol.
+
+    A Python adapter runs in a process of its own, by the interpreter `python` (this one, if none is given), unless it
+    is asked for in this process: what a library does to its process cannot touch the judge.
+    """
+
+    name: str = DEFAULT
+    python: str | None = None
+    command: tuple[str, ...] = ()
+    in_process: bool = False
+    limits: Limits = field(default=Limits())
+
+    @property
+    def launch(self) -> Launch:
+        """The program to start; AdapterError if there is no such adapter."""
+        if self.command:
+            return Launch(self.command, self.limits)
+        found = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+        name = found.get(self.name, self.name)
+        if name.endswith(".py"):
+            if not Path(name).is_file():
+                raise AdapterError(f"{name}: no such file")
+            name = str(Path(name).resolve())
+        return Launch((self.python or sys.executable, serve.__file__, name), self.limits)
+
+
+def load(source: Source) -> list[Candidate]:
+    """The systems of a source, each ready to be asked. Whoever asks them closes them."""
+    if source.in_process:
+        return adapter.load(source.name)
+    remote = Remote(source.launch)
+    try:
+        info = remote.info()
+        systems = info.get("systems") or []
+        if not systems:
+            return [_candidate(source.name, info, remote)]
+        remotes = {str(key): Remote(source.launch, str(key)) for key in systems}
+        found = [_candidate(source.name, remote.info(key), one) for key, one in remotes.items()]
+        remote.close()
+        return found
+    except ImportError as error:
+        known = ", ".join(adapter.names())
+        raise AdapterError(
+            f"{source.name}: no candidate of that name ({known}), and {error}; give a path or a module"
+        ) from None
+    except RemoteError as error:
+        told = error.message if error.kind == "AdapterError" else f"importing it raised {error}"
+        raise AdapterError(f"{source.name}: {' '.join(told.split())}") from None
+    except (Fault, Unsupported) as error:
+        raise AdapterError(f"{source.name} does not answer hello: {error}") from None
+
+
+def _candidate(name: str, info: Mapping[str, object], remote: Remote) -> Candidate:
+    waivers = info.get("waivers", [])
+    if not isinstance(waivers, list):
+        raise AdapterError(f"{name}: waivers must be a list")
+    return adapter.candidate(name, info, remote.run, waivers, remote.close)
