@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.util import Finalize
 from typing import Any
+from uuid import uuid4
 
 from conformance import runner
 from conformance.adapter import AdapterError
@@ -29,13 +30,24 @@ def local(jobs: int) -> Iterator[Callable[[], Executor]]:
     """A maker of pools of `jobs` processes. However it is left, no process stays behind."""
     context = multiprocessing.get_context("spawn")  # a forked child would inherit threads that are not there
     interrupted = context.RawValue("b", 0)  # without a lock, which a dead worker might hold
+    made: list[Executor] = []
+    run = uuid4().hex
+
+    def another() -> Executor:
+        made.append(ProcessPoolExecutor(jobs, context, _start_worker, (interrupted, run)))
+        return made[-1]
+
     try:
-        yield lambda: ProcessPoolExecutor(jobs, context, _start_worker, (interrupted,))
+        yield another
     finally:
         interrupted.value = 1  # what still asks gives up; after a complete run nobody does
+        for pool in made:
+            pool.shutdown(wait=True, cancel_futures=True)
+        harness.end_marked(harness.RUN, run)  # what workers that were killed left behind
 
 
-def _start_worker(interrupted: Any) -> None:
+def _start_worker(interrupted: Any, run: str) -> None:
+    os.environ[harness.RUN] = run
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     Finalize(None, runner.close_all, exitpriority=10)
 
@@ -62,8 +74,10 @@ def dask(address: str) -> Iterator[Callable[[], Executor]]:
         client = Client(**given, timeout="10s")
     except (OSError, ValueError, TimeoutError) as error:
         raise AdapterError(f"--dask {address}: no cluster answers there: {error}") from None
+    executor = client.get_executor(pure=False)
     try:
-        yield lambda: client.get_executor(pure=False)
+        yield lambda: executor
     finally:
+        executor.shutdown(wait=False)
         client.run(runner.close_all)
         client.close()

@@ -158,6 +158,7 @@ def about(
                 "version": c.version,
                 "features": sorted(c.features),
                 "dtypes": list(c.dtypes),
+                "devices": list(c.devices),
                 "relevance_init": "one-hot" if c.one_hot else "arbitrary",
                 "waivers": [{"case": w.case, "dtype": w.dtype, "reason": w.reason, "link": w.link} for w in c.waivers],
             }
@@ -223,7 +224,7 @@ class Writer:
     def finish(self, results: Iterable[Result]) -> None:
         """The whole run is judged: `results` are written in their order, whatever order they came in."""
         self.close()
-        self.about["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self.about["finished"] = self.about["finished"] or datetime.now(UTC).isoformat(timespec="seconds")
         with _told(self.folder):
             _replace(self._path, "".join(map(_line, results)))
             _replace(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n")

@@ -76,8 +76,14 @@ def _repeated(candidate: Candidate, case: Case, result: Result) -> Result:
     if result.output is None:
         return result
     same = _same(result.output, asking.answer(candidate, case, result.dtype, result.device)[1])
-    hint = result.judgement.hint if same else "nondeterministic: a second call gave another answer"
-    return replace(result, deterministic=same, judgement=result.judgement.replace(hint=hint))
+    result = replace(result, deterministic=same)
+    return result if same else unsteady(result)
+
+
+def unsteady(result: Result) -> Result:
+    """The result with the word that its answer does not repeat."""
+    hint = "nondeterministic: a second call gave another answer"
+    return replace(result, judgement=result.judgement.replace(hint=hint))
 
 
 def _same(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
@@ -184,8 +190,6 @@ def spread(
         except BrokenExecutor as broken:
             if life == lives - 1:
                 raise LostWorkers(f"workers died {lives} times, last: {broken}; what was judged is kept") from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 _workers: dict[int, tuple[Source, list[Candidate]]] = {}  # per thread the source it asks, its processes kept alive

@@ -90,4 +90,3 @@ class Session:
             raise AdapterError(f"{candidate.name} was asked nothing: no case needs only {features}"[:300])
         stale = self.complete and bool(problems)  # a few chosen cases cannot prove a waiver needless
         return stale or any(r.fails or (self.strict and r.verdict == "dialect" and not r.waiver) for r in results)
-

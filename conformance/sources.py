@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -49,25 +50,27 @@ def load(source: Source) -> list[Candidate]:
     if source.in_process:
         return adapter.load(source.name)
     remote = Remote(source.launch)
-    try:
-        info = remote.info()
-        systems = info.get("systems") or []
-        if not systems:
-            return [_candidate(source.name, info, remote)]
-        remotes = {str(key): Remote(source.launch, str(key)) for key in systems}
-        found = [_candidate(source.name, remote.info(key), one) for key, one in remotes.items()]
-        remote.close()
-        return found
-    except ImportError as error:
-        known = ", ".join(adapter.names())
-        raise AdapterError(
-            f"{source.name}: no candidate of that name ({known}), and {error}; give a path or a module"
-        ) from None
-    except RemoteError as error:
-        told = error.message if error.kind == "AdapterError" else f"importing it raised {error}"
-        raise AdapterError(f"{source.name}: {' '.join(told.split())}") from None
-    except (Fault, Unsupported) as error:
-        raise AdapterError(f"{source.name} does not answer hello: {error}") from None
+    with ExitStack() as unless_kept:
+        unless_kept.callback(remote.close)
+        try:
+            info = remote.info()
+            systems = info.get("systems") or []
+            if not systems:
+                found = [_candidate(source.name, info, remote)]
+                unless_kept.pop_all()
+                return found
+            remotes = {str(key): Remote(source.launch, str(key)) for key in systems}
+            return [_candidate(source.name, remote.info(key), one) for key, one in remotes.items()]
+        except ImportError as error:
+            known = ", ".join(adapter.names())
+            raise AdapterError(
+                f"{source.name}: no candidate of that name ({known}), and {error}; give a path or a module"
+            ) from None
+        except RemoteError as error:
+            told = error.message if error.kind == "AdapterError" else f"importing it raised {error}"
+            raise AdapterError(f"{source.name}: {' '.join(told.split())}") from None
+        except (Fault, Unsupported) as error:
+            raise AdapterError(f"{source.name} does not answer hello: {error}") from None
 
 
 def _candidate(name: str, info: Mapping[str, object], remote: Remote) -> Candidate:

@@ -19,8 +19,10 @@ import psutil
 
 from conformance.wire.messages import MessageError, dumps, loads
 
-MARK = "LRP_CONFORM_HARNESS"  # an environment variable by which everything a harness started is found again
+MARK = "LRP_CONFORM_HARNESS"  # environment variables by which everything is found again that one harness started,
+RUN = "LRP_CONFORM_RUN"  # or any harness of one run
 GLANCE = 0.05  # seconds between two looks at the memory
+GONE = 2.0  # seconds for a program to end by itself, or to be gone once it was ended
 LOG = 16  # chunks of standard error that are kept for the message
 
 
@@ -78,6 +80,7 @@ class Harness:
         self._exchange = tempfile.TemporaryDirectory(prefix="lrp-conform-", ignore_cleanup_errors=True)
         self.exchange: Path | None = None
         self._closed = False
+        self._strays: list[psutil.Process] = []
         threads = {name: str(self.limits.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         own = {MARK: self.mark, "LRP_CONFORM_EXCHANGE": self._exchange.name}
         try:
@@ -134,7 +137,9 @@ class Harness:
             self.process.wait(1)
         time.sleep(0.01)  # let the last words on standard error arrive
         status = self.process.returncode
-        how = f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
+        if status is None:
+            return Crashed(f"the program closed its standard output{self.last_words()}")
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         return Crashed(f"the program {how}{self.last_words()}")
 
     def last_words(self) -> str:
@@ -146,18 +151,24 @@ class Harness:
         total = 0
         with suppress(psutil.Error):
             parent = psutil.Process(self.process.pid)
-            for process in (parent, *parent.children(recursive=True)):
+            for process in (parent, *self._children()):
                 with suppress(psutil.Error):
                     total += process.memory_info().rss
         return total
 
+    def _children(self) -> list[psutil.Process]:
+        with suppress(psutil.Error):
+            return psutil.Process(self.process.pid).children(recursive=True)
+        return []
+
     def bye(self) -> int | None:
         """End politely; the exit status, or None if the program did not end by itself."""
-        with suppress(Fault):
+        self._strays += self._children()  # as long as they are known to be its own
+        with suppress(Fault, Stopped):
             self.ask("bye")
         self._requests.put(None)
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(min(2.0, self.limits.timeout))
+            self.process.wait(min(GONE, self.limits.timeout))
         status = self.process.poll()
         self.close()
         return status
@@ -171,11 +182,13 @@ class Harness:
         if self._closed:
             return
         self._closed = True
+        self._strays += self._children()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, 9)
         self._requests.put(None)
         self.process.wait()
-        for process in _marked(self.mark):
+        end_marked(MARK, self.mark)
+        for process in self._strays:  # which may have left the group and dropped the mark
             with suppress(psutil.Error):
                 process.kill()
         self._exchange.cleanup()
@@ -219,11 +232,12 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _marked(mark: str) -> list[psutil.Process]:
-    """Every process that has the mark in its environment."""
-    found = []
+def end_marked(name: str, mark: str) -> None:
+    """End every process that has the mark in its environment, under the name `MARK` or `RUN`."""
+    ended = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+            if process.environ().get(name) == mark:
+                process.kill()
+                ended.append(process)
+    psutil.wait_procs(ended, timeout=GONE)

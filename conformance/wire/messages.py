@@ -17,6 +17,7 @@ import numpy as np
 INLINE = 4096  # elements; larger tensors go through a file if both sides know how
 MAX_FILE = 2**30  # bytes of such a file
 FLOATS = ("float16", "float32", "float64")
+NUMERIC_FIELDS = ("nodes", "rules", "x", "relevance", "y", "pattern")  # elsewhere a string is a string: a handle may be "0x1f"
 NUMERIC = "biufc"  # kinds of dtype that a wrong answer may have, and is told so
 
 
@@ -38,7 +39,7 @@ def loads(line: bytes, exchange: Path | None = None) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise MessageError(f"expected a JSON object, got {_quoted(line)}")
     try:
-        return {name: decode(value, exchange) for name, value in message.items()}
+        return {name: decode(value, exchange) if name in NUMERIC_FIELDS else value for name, value in message.items()}
     except RecursionError:
         raise MessageError("expected a message, got JSON that is nested too deeply") from None
 

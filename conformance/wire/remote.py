@@ -83,15 +83,18 @@ class Remote:
         fault: Fault | None = None
         for _ in range(STARTS):
             try:
-                harness = Harness(self.launch)
+                self._harness = harness = Harness(self.launch)
                 said = {} if self.system is None else {"system": self.system}
                 info = _info(harness.ask("hello", protocol=PROTOCOL, **said))
             except (Crashed, TimedOut) as failed:
                 fault = failed
+                self._forget()
                 continue
+            except BaseException:  # it lives, and cannot be used
+                self._forget()
+                raise
             if info.get("tensors") == "safetensors":
                 harness.use_files()
-            self._harness = harness
             return harness
         assert fault is not None
         raise fault

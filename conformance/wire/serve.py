@@ -22,30 +22,33 @@ def main(adapter: str) -> None:
     """Serve until `bye` or the end of standard input."""
     requests, replies = _channel()
     _expose_this_package()
-    from conformance.wire.messages import MessageError, dumps, loads
-
     exchange = Path(os.environ["LRP_CONFORM_EXCHANGE"]) if "LRP_CONFORM_EXCHANGE" in os.environ else None
     server = Server(adapter)
     owner = os.getpid()
     for line in requests:
-        seq = None
-        try:
-            message = loads(line, exchange)
-            seq = message.get("seq")
-            reply = server.answer(message)
-        except MessageError as error:
-            reply = _failure(error)
-        except BaseException as error:
-            if isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit):
-                raise
-            unsupported = type(error).__name__ == "Unsupported"
-            reply = {"unsupported": str(error)} if unsupported else _failure(error)
+        reply = _reply(server, line, exchange)
         if os.getpid() != owner:  # the adapter forked and both of them came back
             os._exit(1)
-        replies.write(dumps({"seq": seq, **reply}, exchange))
+        replies.write(reply)
         replies.flush()
         if server.ended:
             return
+
+
+def _reply(server: Server, line: bytes, exchange: Path | None) -> bytes:
+    """The line that answers a line: what the adapter says, or what was wrong with either."""
+    from conformance.wire.messages import dumps, loads
+
+    seq = None
+    try:
+        message = loads(line, exchange)
+        seq = message.get("seq")
+        return dumps({**server.answer(message), "seq": seq}, exchange)
+    except (SystemExit, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        unsupported = type(error).__name__ == "Unsupported"
+        return dumps({"seq": seq, **({"unsupported": _text(error)} if unsupported else _failure(error))})
 
 
 class AdapterError(Exception):
@@ -95,7 +98,7 @@ class Server:
     def _run(self, message: dict[str, Any]) -> dict[str, Any]:
         if message.get("handle") not in self.prepared:
             raise KeyError(f"no handle {message.get('handle')!r}")
-        given = {name: message[name] for name in ("x", "relevance", "target") if name in message}
+        given: dict[str, Any] = {name: message[name] for name in ("x", "relevance", "target") if name in message}
         asked: dict[str, Any] = deepcopy(self.prepared[message["handle"]])  # which the adapter may write to
         asked.update(given, **self.config)
         answer = self._chosen()[1](asked)
@@ -164,7 +167,14 @@ def _load(name: str) -> ModuleType:
 
 def _failure(error: BaseException) -> dict[str, Any]:
     text = "".join(traceback.format_exception(error))[-4000:]
-    return {"error": {"type": type(error).__name__, "message": str(error)[:2000], "traceback": text}}
+    return {"error": {"type": type(error).__name__, "message": _text(error), "traceback": text}}
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:2000]
+    except Exception:  # of an exception of the adapter's own
+        return "an exception whose text cannot be had"
 
 
 if __name__ == "__main__":
