@@ -2,7 +2,7 @@
 
 Each rule is registered with zennit's own defaults except for the stabilizer, and `zero_params="bias"` is used
 where a case leaves the bias out of zero, epsilon, alpha-beta or the generalised gamma rule. The other rules
-run as they come, because what they do with a bias is the question.
+run as they come, because what they do with a bias is the question. The same code serves zennit 0.5 and 1.0.
 """
 
 from __future__ import annotations
