@@ -1,0 +1,281 @@
+"""Readers of files that anyone may have damaged: the outcome is what the file holds, or one line on why it is refused."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from copy import deepcopy
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conformance import golden
+from conformance.golden import GoldenError, load, load_file, uid_of
+from conformance.numbers import NUMBER, double, parse
+from conformance.wellformed import Malformed, check_case
+
+ROOT = Path(__file__).resolve().parent.parent / "golden"
+CASES = [
+    next(case.data for case in golden.load() if case.id == id_)
+    for id_ in ("v0.zero", "convention.alpha-beta-half", "batch-norm.irrational-1", "pattern.all-1-batches")
+]
+SMALL = {"$schema": "../schema.json", "schema": 1, "group": "vectors/small", "notes": {}, "cases": CASES}
+TEXT = json.dumps(SMALL, ensure_ascii=False)
+many = settings(max_examples=1000, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+Json = Any
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(
+        ["1/0", "0x1p+99999999", "1e999999", "9" * 5000, "nan", "-inf", "-0.0", " 1", "٣", "1\n2", "0x1p+1024", "-1"]
+    )
+)
+values = st.recursive(
+    scalars | st.sampled_from([{"shape": [10**9], "data": ["1"]}, {"shape": [-1], "data": ["1"]}, {"shape": [], "data": []}]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+TOKENS = (
+    "NaN", "Infinity", "1e999999", "0x1p+99999999", "9" * 5000, "[" * 5000, '{"a":' * 2000, '"', "\\", "\x00", "\ud800", "null",
+    '{"shape":[1000000000],"data":[]}', "-", ",", "}", "]",
+)  # fmt: skip
+
+
+def used(path: Path) -> None:
+    """Read a file and use every case as a run does; refusals must be of one line."""
+    started = time.process_time()
+    try:
+        cases = load_file(path)
+    except GoldenError as refusal:
+        one_line(refusal)
+        cases = []
+    for case in cases:
+        for use in USES:
+            try:
+                use(case)
+            except ValueError as refusal:
+                one_line(refusal)
+    assert time.process_time() - started < 5
+
+
+USES: tuple[Callable[[Any], object], ...] = (
+    lambda case: (case.expected, case.expected_floats),
+    lambda case: case.expected_y,
+    lambda case: (case.gauge, case.radius),
+    lambda case: (case.features, case.feature, case.answers, case.question),
+    lambda case: case.adapter_case("float64"),
+    lambda case: case.adapter_case("float32"),
+)
+
+
+def one_line(refusal: Exception) -> None:
+    text = str(refusal)
+    assert text.isprintable()
+    assert 0 < len(text) < 1000
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("golden") / "small.json"
+
+
+@settings(many, max_examples=500)
+@given(edits=st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(0, 40), st.binary(max_size=4)), min_size=1, max_size=4))
+def test_bytes_may_be_replaced(path: Path, edits: list[tuple[int, int, bytes]]) -> None:
+    data = TEXT.encode()
+    for start, length, new in edits:
+        data = data[:start] + new + data[start + length :]
+    path.write_bytes(data)
+    used(path)
+
+
+@settings(many, max_examples=500)
+@given(at=st.integers(0, len(TEXT)), token=st.sampled_from(TOKENS), drop=st.integers(0, 12))
+def test_tokens_may_be_put_anywhere(path: Path, at: int, token: str, drop: int) -> None:
+    path.write_bytes((TEXT[:at] + token + TEXT[at + drop :]).encode(errors="surrogatepass"))
+    used(path)
+
+
+@settings(many, max_examples=300)
+@given(end=st.integers(0, len(TEXT)))
+def test_a_file_may_be_cut_short(path: Path, end: int) -> None:
+    path.write_text(TEXT[:end], encoding="utf-8")
+    used(path)
+
+
+@settings(many, max_examples=300)
+@given(data=values, extra=st.booleans())
+def test_a_file_may_hold_any_json(path: Path, data: Json, extra: bool) -> None:
+    path.write_text(json.dumps({**SMALL, "cases": data} if extra else data), encoding="utf-8")
+    used(path)
+
+
+def places(part: Json, *above: Any) -> list[tuple[Any, ...]]:
+    """The path to every value below `part`."""
+    inside = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    return [way for key, value in inside for way in ((*above, key), *places(value, *above, key))]
+
+
+PLACES = places(SMALL)
+
+
+@many
+@given(
+    where=st.sampled_from(PLACES), value=values, how=st.sampled_from(("replace", "replace", "remove", "move")), other=st.data()
+)
+def test_any_value_may_be_of_another_kind(path: Path, where: tuple[Any, ...], value: Json, how: str, other: Any) -> None:
+    """The uid is put right again, so that everything behind it is reached."""
+    file = deepcopy(SMALL)
+    part: Any = file
+    for key in where[:-1]:
+        part = part[key]
+    if how == "remove":
+        del part[where[-1]]
+    else:
+        part[where[-1]] = inside(file, other.draw(st.sampled_from(PLACES))) if how == "move" else value
+    for case in file["cases"] if isinstance(file.get("cases"), list) else ():
+        with suppress(KeyError, TypeError):
+            case["uid"] = uid_of(case)
+    try:
+        text = json.dumps(file)
+    except ValueError:  # a value was moved into itself
+        return
+    path.write_text(text, encoding="utf-8")
+    used(path)
+
+
+def inside(part: Json, where: tuple[Any, ...]) -> Json:
+    """A copy of what is at `where`; None if it is not there any more."""
+    for key in where:
+        try:
+            part = part[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return deepcopy(part)
+
+
+@settings(many, max_examples=300)
+@given(cases=values, edition=values, duplicate=st.booleans())
+def test_a_manifest_may_hold_any_json(
+    tmp_path_factory: pytest.TempPathFactory, cases: Json, edition: Json, duplicate: bool
+) -> None:
+    directory = tmp_path_factory.getbasetemp() / "set"
+    (directory / "vectors").mkdir(parents=True, exist_ok=True)
+    (directory / "vectors/small.json").write_text(TEXT, encoding="utf-8")
+    text = json.dumps({"edition": edition, "cases": cases})
+    (directory / "manifest.json").write_text(text[:-1] + ', "edition": "a"}' if duplicate else text, encoding="utf-8")
+    with pytest.raises(GoldenError) as refusal:
+        load(directory)
+    one_line(refusal.value)
+
+
+@many
+@given(
+    text=st.text(max_size=12) | st.text("0123456789/-.xpe+abf _", max_size=24) | st.from_regex(NUMBER, fullmatch=True) | scalars
+)
+def test_a_number_is_its_exact_value_or_refused(text: Any) -> None:
+    try:
+        value = parse(text)
+    except ValueError as refusal:
+        one_line(refusal)
+        return
+    if "p" in text:
+        digits, _, exponent = text.replace("-", "", text.startswith("-")).removeprefix("0x").partition("p")
+        whole, _, part = digits.partition(".")
+        exact = Fraction(int(whole + part, 16), 16 ** len(part)) * Fraction(2) ** int(exponent)
+        assert value == (-exact if text.startswith("-") else exact)
+    else:
+        assert value == Fraction(text)
+    assert double(value) is not None
+
+
+def test_the_schema_and_the_reader_spell_numbers_alike() -> None:
+    schema = json.loads((ROOT / "schema.json").read_text(encoding="utf-8"))
+    assert schema["$defs"]["finite"]["pattern"] == f"^{NUMBER}$"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"cases": [], "cases": []}', "the key 'cases' occurs twice in one object"),
+        ("{" + ", ".join(f'"{k}": 0' for k in range(200_000)) + ', "0": 0}', "the key '0' occurs twice"),
+        ('{"cases": NaN}', "NaN is no integer; numbers are strings"),
+        ('{"cases": 1e999999}', "1e999999 is no integer; numbers are strings"),
+        ("[" * 200_000, "cannot be read"),
+        (TEXT.replace('"schema": 1', '"schema": 2', 1), "expected an object with schema 1"),
+        (TEXT.replace('"x":{"shape":[1, 2]', "", 1) + "}", "cannot be read"),
+    ],
+)
+def test_reason_is_given(path: Path, text: str, reason: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(GoldenError, match=re.escape(reason)) as refusal:
+        load_file(path)
+    one_line(refusal.value)
+
+
+RELEVANCE = ("expected", "relevance", "x")
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "reason"),
+    [
+        ((*RELEVANCE, "shape"), [10**9], "expected as many numbers as the shape [1000000000] says, got 2"),
+        ((*RELEVANCE, "shape"), [1, -1], "expected a shape, a list of sizes"),
+        ((*RELEVANCE, "shape"), [True, 2], "expected a shape, a list of sizes"),
+        ((*RELEVANCE, "data"), ["1"], "expected as many numbers as the shape [1, 2] says, got 1"),
+        ((*RELEVANCE, "data"), ["1", 1], "expected data, a list of numbers as strings"),
+        ((*RELEVANCE, "data"), ["1", "1\n2"], "expected an integer, a rational or a hexadecimal float, got '1\\n2'"),
+        ((*RELEVANCE, "data"), ["1", "nan"], "expected an integer, a rational or a hexadecimal float, got 'nan'"),
+        ((*RELEVANCE, "data"), ["1", "0x1p+1024"], "expected an exponent from -1022 to 1023"),
+        ((*RELEVANCE, "data"), ["1", "9" * 400], "expected a number that a double reaches"),
+        (("gauges", "G", "x", "data"), ["1", "-1"], "expected magnitudes"),
+        (("gauges", "G", "x"), {"shape": [2], "data": ["1", "1"]}, "expected a tensor for each of expected.relevance"),
+        (("gauges", "fan_in"), -1, "cases[0].gauges.fan_in: expected a count"),
+        (("conservation", "G"), {"shape": [2], "data": ["1", "1"]}, "expected one number per sample"),
+        (("model", "nodes"), [], "cases[0].model.nodes: expected one node"),
+        (("model", "nodes", 0, "op"), "linear", "op is one of dense"),
+        (("rules", "layer", "rule"), "lrp", "cases[0].rules.layer.rule: expected one of zero"),
+        (("rules", "layer", "bias"), "lost", "expected one of absorb"),
+        (("rules", "layer"), {"rule": "gamma", "bias": "absorb", "stabilizer": {}}, "expected the field kind"),
+        (("rules", "layer", "stabilizer", "sign_at_zero"), "x", "invalid literal"),
+        (("inputs", "z"), {"shape": [], "data": ["1"]}, "cases[0].inputs: expected the tensors relevance, x"),
+    ],
+)
+def test_malformed_case_is_refused_with_the_path_to_what_is_wrong(where: tuple[Any, ...], value: Json, reason: str) -> None:
+    case = deepcopy(CASES[0])
+    part: Any = case
+    for key in where[:-1]:
+        part = part[key]
+    part[where[-1]] = value
+    with pytest.raises(Malformed, match=re.escape(reason)):
+        check_case(case, "cases[0]")
+
+
+def test_content_that_is_not_the_uids_is_refused(path: Path) -> None:
+    file = deepcopy(SMALL)
+    file["cases"][0]["expected"]["relevance"]["x"]["data"][0] = "2"
+    path.write_text(json.dumps(file), encoding="utf-8")
+    with pytest.raises(GoldenError, match=r"cases\[0\] is not what its uid was taken of"):
+        load_file(path)
+
+
+def test_a_file_beyond_any_golden_file_is_not_even_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text(TEXT, encoding="utf-8")
+    monkeypatch.setattr(golden, "MAX_BYTES", 100)
+    with pytest.raises(GoldenError, match="larger than 100 bytes"):
+        load_file(path)
+
+
+def test_the_whole_set_loads_fast() -> None:
+    started = time.process_time()
+    golden.load()
+    assert time.process_time() - started < 1.5
