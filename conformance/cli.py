@@ -8,7 +8,7 @@ import typer
 import lrp_ref
 from conformance import golden
 from conformance.adapter import AdapterError
-from conformance.commands import fuzz, look, proof, run
+from conformance.commands import fuzz, look, offline, proof, run
 from conformance.golden import GoldenError
 from conformance.results import ReportError
 from conformance.runner import LostWorkers
@@ -35,6 +35,8 @@ def options(
 
 
 app.command()(run.run)
+app.command()(offline.rejudge)
+app.command()(offline.merge)
 app.command("list")(look.list_cases)
 app.command()(look.show)
 app.command()(look.candidates)
