@@ -63,12 +63,17 @@ def from_tests(module: str) -> Any:
     return importlib.import_module(module)
 
 
+ROOT = "meets an irrational root"
+
+
 # In rationals -------------------------------------------------------------------------------------------------------
 
 
 def compared(question: Question) -> tuple[bool, Disagreement | None]:
     """Whether any exact derivation answers, and where they differ, or what is wrong with the sum of their ledger."""
     accounts = {name: _account(derive, question) for name, derive in derivations(question).items()}
+    if ROOT in accounts.values():  # which a derivation may take early, or not at all where nothing arrives
+        return False, None
     answered = any(not isinstance(account, str) for account in accounts.values())
     return answered, _silence(accounts) or _difference(accounts) or _imbalance(question, accounts)
 
@@ -91,8 +96,8 @@ def derivations(question: Question) -> dict[str, Callable[[Question], Account]]:
 def _account(derive: Callable[[Question], Account], question: Question) -> Account:
     try:
         return derive(question)
-    except ValueError:
-        return "refuses"
+    except ValueError as refusal:
+        return ROOT if "is not rational" in str(refusal) else "refuses"
     except Exception as error:  # a crash is a finding too
         return f"crashes with {_reason(error)}"
 

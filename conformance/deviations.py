@@ -51,6 +51,15 @@ def pairs(question: Question) -> Iterator[tuple[tuple[Deviation, Deviation], Que
             yield (first, second), twice
 
 
+def padded(question: Question) -> Iterator[tuple[tuple[Deviation, ...], Question]]:
+    """Two conventions at once, on a convolution that counts its padding as well."""
+    counted = BY_NAME["padding.counted"]
+    changed = counted.change(question)
+    for by, twice in pairs(changed) if changed is not None else ():
+        if not any(d.name.startswith("padding.") for d in by):
+            yield (*by, counted), twice
+
+
 def libraries(question: Question) -> Iterator[tuple[tuple[Deviation, ...], Question]]:
     """Everything that a known library does at once, as its dialect records it."""
     rule, layer = question.rule["rule"], question.node["op"]
@@ -236,3 +245,13 @@ def apply(names: tuple[str, ...], question: Question) -> Question | None:
     for name in names:
         changed = None if changed is None else BY_NAME[name].change(changed)
     return changed
+
+
+def applied(names: tuple[str, ...], question: Question) -> Question | None:
+    """The question after those of the named deviations that say something about it; None where none of them does."""
+    changes = 0
+    for name in names:
+        changed = BY_NAME[name].change(question)
+        if changed is not None:
+            question, changes = changed, changes + 1
+    return question if changes else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from conformance.case import Answer, Case, Question, answer
-from conformance.deviations import BY_NAME, Deviation, applicable, apply, libraries, pairs
+from conformance.deviations import BY_NAME, Deviation, applicable, apply, libraries, padded, pairs
 from conformance.numbers import float_array, floats, nearest, parse, rational
 from lrp_ref.gauges import UNIT_ROUNDOFF, allowed, allowed_forward
 
@@ -284,8 +284,10 @@ def reproduces(case: Case, found: list[Any], dtype: str, question: Question, com
 
     NaN where the deviation's own bound is hopeless: such a case speaks neither for it nor against it.
     """
+    as_seen = [node["attrs"].get("linearization") for node in (case.node, question.node)]
+    exact_data = dtype in case.data["exact_in"] and as_seen[0] == as_seen[1]  # another linearisation may need another root
     try:
-        target = target_of(answer(question), dtype, dtype in case.data["exact_in"], composed)
+        target = target_of(answer(question), dtype, exact_data, composed)
     except (ValueError, ZeroDivisionError):
         return math.inf
     if any(np.shape(g) != e.shape for g, e in zip(found, target.expected, strict=False)):
@@ -296,8 +298,8 @@ def reproduces(case: Case, found: list[Any], dtype: str, question: Question, com
 def explanations(
     case: Case, found: list[Any], dtype: str, composed: bool = False, only: list[tuple[str, ...]] | None = None
 ) -> list[Explanation]:
-    """Every single deviation that reproduces an answer; if there is none, every pair of conventions that does, and
-    then everything a known library does at once.
+    """Every single deviation that reproduces an answer; if there is none, every pair of conventions that does, then a pair
+    with padding that counts, and then everything a known library does at once.
 
     `only`: try these deviations instead of all of them.
     """
@@ -312,7 +314,8 @@ def explanations(
         given = ((tuple(BY_NAME[n] for n in names), apply(names, case.question)) for names in only)
         return fitting((by, question) for by, question in given if question is not None)
     question = case.question
-    return fitting(((d,), q) for d, q in applicable(question)) or fitting(pairs(question)) or fitting(libraries(question))
+    one = (((d,), changed) for d, changed in applicable(question))
+    return fitting(one) or fitting(pairs(question)) or fitting(padded(question)) or fitting(libraries(question))
 
 
 def union(a: Explanation, b: Explanation) -> Explanation:

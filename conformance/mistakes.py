@@ -6,6 +6,8 @@ hand gives: a sign, a transposed kernel, a factor forgotten.
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import reduce
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from conformance import model
 from conformance.case import Question, Setting
 from conformance.numbers import ball_array, exact_array, floats, tensor
 from lrp_ref.arrays import neg, number, pos, where
+from lrp_ref.contributions import Inputs
 from lrp_ref.rules import Part
 
 Change = Callable[[Question], Question | None]
@@ -193,6 +196,17 @@ def _first_input_twice(q: Question) -> Question | None:
     return q.replace(after=lambda relevance: (relevance[0],) * len(relevance))
 
 
+def _inputs_multiplied_together(q: Question) -> Question | None:
+    """One gradient shared by the inputs of a sum, multiplied in place by each of them: R_i = R / D prod_k x_k."""
+
+    def rewrite(parts: list[Part], at: Setting) -> list[Part]:
+        (part,) = parts
+        product = Inputs((reduce(mul, at.x.arrays),) * len(at.x.arrays))
+        return [Part(at.W * product, 0 * part.c, over=at.over(part), over_work=work(part))]
+
+    return _variant(rewrite, *_LINEAR)(q) if q.node["op"] == "add" else None
+
+
 def _swapped(r: Array) -> Array:
     flat = r.reshape(-1).copy()
     if flat.size > 1:
@@ -251,5 +265,6 @@ MISTAKES: tuple[tuple[str, str, Change], ...] = (
     ("transposed", "the weight matrix transposed", _param("weight", _transposed, "dense")),
     ("flipped-kernel", "the kernel flipped", _param("weight", _flipped_kernel, "conv", "conv-transpose")),
     ("padding-off-by-one", "the window starts one element late", _shifted_padding),
+    ("inputs-multiplied-together", "every input of a sum multiplied by all of them", _inputs_multiplied_together),
     ("first-input-twice", "the first input's relevance handed to every input", _first_input_twice),
 )

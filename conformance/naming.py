@@ -6,7 +6,7 @@ from itertools import combinations
 
 from conformance import judge
 from conformance.case import Case
-from conformance.deviations import apply
+from conformance.deviations import applied
 from conformance.judge import PASSES, Explanation
 from conformance.results import Result
 from lrp_ref.gauges import UNIT_ROUNDOFF
@@ -49,7 +49,7 @@ def _explain(case: Case, result: Result, composed: bool, only: list[tuple[str, .
 
 def _refutes(case: Case, result: Result, explanation: Explanation, composed: bool, applies: bool) -> bool:
     """Whether a result speaks against a deviation; where the deviation says nothing, only if it `applies` must hold."""
-    question = None if case.is_pattern else apply(explanation.names, case.question)
+    question = None if case.is_pattern else applied(explanation.names, case.question)
     if question is None or result.output is None:
         return applies
     found = judge.relevances(case, dict(result.output))

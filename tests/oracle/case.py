@@ -91,22 +91,33 @@ def hand_on(account: Account, out: Output, place: int, amount: Fraction) -> None
         account.relevance[t.input][t.index] += amount / len(out.taps)
 
 
-def data_bounds(rule: Json, x: Tensor) -> Json:
-    """Box bounds "min" and "max" spelled out: every sample's own extreme, once per element."""
-    size = len(x.data) // x.shape[0] if x.data else 1
+def data_bounds(rule: Json, layer: Layer, name: str, x: Tensor) -> Json:
+    """Box bounds "min" and "max" spelled out: the extreme of what relevance sees of each sample, once per element.
+
+    Relevance sees x, but copies (all 1) of an embedding's rows, and x - mean of a centered batch norm.
+    """
+    shape = layer.relevance_shapes[name]
+    seen = list(x.data) if prod(shape) == len(x.data) else [ZERO] * prod(shape)
+    for sample in layer.samples:
+        for out in sample:
+            for t in out.taps:
+                if t.input == name:
+                    seen[t.index] = t.x
+    size = max(1, len(seen) // shape[0])
     spelled = dict(rule)
     for key in ("low", "high"):
         if rule.get(key) in ("min", "max"):
             extreme = {"min": min, "max": max}[rule[key]]
-            samples = [x.data[k : k + size] for k in range(0, len(x.data), size)]
-            spelled[key] = {"shape": list(x.shape), "data": [str(extreme(s)) for s in samples for _ in s]}
+            samples = [seen[k : k + size] for k in range(0, len(seen), size)]
+            spelled[key] = {"shape": list(shape), "data": [str(extreme(s)) for s in samples for _ in s]}
     return spelled
 
 
 def explain(case: Json) -> Json:
     (node,) = case["model"]["nodes"]
     layer = build(node, case["inputs"])
-    rule = data_bounds(case["rules"][node["name"]], tensor(case["inputs"][node["inputs"][0]]))
+    first = node["inputs"][0]
+    rule = data_bounds(case["rules"][node["name"]], layer, first, tensor(case["inputs"][first]))
     arriving = tensor(case["inputs"]["relevance"])
     if arriving.shape != layer.y_shape:
         raise ValueError(f"relevance of shape {arriving.shape} arrives at an output of shape {layer.y_shape}")
