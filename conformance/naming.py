@@ -1,6 +1,7 @@
 """Names for what deviates: the one dialect that explains a group of cases, or what is nearest."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
@@ -10,6 +11,8 @@ from conformance.deviations import applied
 from conformance.judge import PASSES, Explanation
 from conformance.results import Result
 from lrp_ref.gauges import UNIT_ROUNDOFF
+
+FOR, AGAINST, OPEN, SILENT = "for", "against", "open", "silent"
 
 
 def resolve(results: list[Result], cases: list[Case], composed: bool = False) -> list[Result]:
@@ -27,16 +30,23 @@ def resolve(results: list[Result], cases: list[Case], composed: bool = False) ->
         hypotheses |= {e.names: e for e in own[r.case]}
     passing = [r for r in results if r.verdict in PASSES]
 
-    def holds(e: Explanation) -> bool:
-        return not any(_refutes(by_id[r.case], r, e, composed, applies=True) for r in failing) and not any(
-            _refutes(by_id[r.case], r, e, composed, applies=False) for r in passing
-        )
+    def supporting(e: Explanation) -> int | None:
+        """How many failures the deviation reproduces; None if a failure or a pass speaks against it."""
+        if any(_speaks(by_id[r.case], r, e, composed) == AGAINST for r in passing):
+            return None
+        said = [_speaks(by_id[r.case], r, e, composed) for r in failing]
+        return said.count(FOR) if not {AGAINST, SILENT} & set(said) else None
 
-    fitting = [e for e in hypotheses.values() if holds(e)]
-    if not fitting:  # one case may show one half of a dialect, another case the other
+    def fitting(tried: Iterable[Explanation]) -> list[tuple[Explanation, int]]:
+        counted = ((e, supporting(e)) for e in tried)
+        return [(e, n) for e, n in counted if n is not None]
+
+    found = fitting(hypotheses.values())
+    if not found:  # one case may show one half of a dialect, another case the other
         unions = (judge.union(a, b) for a, b in combinations(hypotheses.values(), 2))
-        fitting = [e for e in {e.names: e for e in unions}.values() if holds(e)]
-    common = _first(fitting)
+        found = fitting({e.names: e for e in unions}.values())
+    most = max((n for _, n in found), default=0)  # where a bound is hopeless a case neither supports nor refutes
+    common = _first([e for e, n in found if n == most])
     return [_named(r, common, own.get(r.case)) for r in results]
 
 
@@ -47,13 +57,14 @@ def _explain(case: Case, result: Result, composed: bool, only: list[tuple[str, .
     return judge.explanations(case, found, result.dtype, composed, only)
 
 
-def _refutes(case: Case, result: Result, explanation: Explanation, composed: bool, applies: bool) -> bool:
-    """Whether a result speaks against a deviation; where the deviation says nothing, only if it `applies` must hold."""
+def _speaks(case: Case, result: Result, explanation: Explanation, composed: bool) -> str:
+    """Whether a result speaks for a deviation or against it, cannot tell, or the deviation is silent on the case."""
     question = None if case.is_pattern else applied(explanation.names, case.question)
     if question is None or result.output is None:
-        return applies
+        return SILENT
     found = judge.relevances(case, dict(result.output))
-    return judge.reproduces(case, found, result.dtype, question, composed) > 1
+    tau = judge.reproduces(case, found, result.dtype, question, composed)
+    return OPEN if math.isnan(tau) else AGAINST if tau > 1 else FOR
 
 
 def _first(found: list[Explanation]) -> Explanation | None:
