@@ -69,9 +69,18 @@ def build(nodes: Sequence[Node], x: Sequence[Tensor], add: Callable[[int], nn.Mo
         for node in nodes:
             taken = [values[source] for source in node["inputs"]]
             step = add(len(taken)) if node["op"] == "add" else _module(node, taken[0])
-            values[node["name"]] = step(*taken)
+            values[node["name"]] = _forward(step, taken)
             steps.append(step)
     return Graph(nodes, names, steps).eval(), values[nodes[-1]["name"]].detach()
+
+
+def _forward(step: nn.Module, taken: list[Tensor]) -> Tensor:
+    try:
+        return step(*taken)  # type: ignore[no-any-return]
+    except (NotImplementedError, RuntimeError) as error:
+        if "not implemented for" in str(error):  # torch has no kernel for this dtype on this device
+            raise Unsupported(f"torch: {error}") from None
+        raise
 
 
 def _module(node: Node, x: Tensor) -> nn.Module:
