@@ -8,15 +8,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from conformance import stable
+from conformance import selftest_world, stable
 from conformance.adapter import Candidate
 from conformance.case import Case, Question, evaluate
-from conformance.deviations import BY_NAME, Deviation
+from conformance.deviations import BY_NAME, Deviation, applicable
 from conformance.judge import PASSES, judge
+from conformance.profiles import PROFILES
 from conformance.runner import run
 
 DTYPES = ("float64", "float32", "float16")
-SAMPLE = 6  # cases on which a mutant is run at every dtype
+SAMPLE = 2  # cases of every profile on which a mutant is run at every dtype
+GOLDEN_STEP = 8  # every eighth golden has a unit flipped
 Output = dict[str, Any]
 
 
@@ -52,6 +54,8 @@ class Proof:
     power: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)  # deviation -> dtype -> (told apart, asked)
     missed: list[str] = field(default_factory=list)
     mutants: int = 0
+    profiles: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)  # profile -> dtype -> deviations likewise
+    world: dict[str, int] = field(default_factory=dict)  # kind of mutant around the formulas -> how many
 
     @property
     def passed(self) -> bool:
@@ -70,6 +74,16 @@ class Proof:
         for name, row in self.power.items():
             grid.add_row(name, *(f"{row[d][0]} / {row[d][1]}" if d in row else "" for d in DTYPES))
         out.print(grid)
+        out.print("profiles: deviations that some case of the profile is certain to catch, of those that apply to one")
+        grid = Table(box=None)
+        grid.add_column("profile")
+        for dtype in DTYPES:
+            grid.add_column(dtype, justify="right")
+        for name, row in self.profiles.items():
+            grid.add_row(name, *(f"{row[d][0]} / {row[d][1]}" for d in DTYPES))
+        out.print(grid)
+        for name, n in self.world.items():
+            out.print(f"{name}: {n}")
         out.print(
             f"mutants: {self.mutants}, missed: {len(self.missed)}" + "".join(f"\n    {text}" for text in self.missed[:20])
         )
@@ -81,6 +95,7 @@ def selftest(cases: list[Case], advance: Callable[[int], None] = lambda n: None)
     stable_family(cases, proof, advance)
     formula_mutants(cases, proof, advance)
     structural_mutants(cases, proof)
+    world_mutants(cases, proof)
     return proof
 
 
@@ -126,8 +141,26 @@ def formula_mutants(cases: list[Case], proof: Proof, advance: Callable[[int], No
         if not told["float64"]:
             proof.missed.append(f"{name}: no case tells it apart")
         for dtype in DTYPES:
-            for case in told[dtype][:SAMPLE]:
+            for case in {c.id: c for profile in PROFILES for c in profile.cases(told[dtype])[:SAMPLE]}.values():
                 _must_be_caught(deviation, case, dtype, proof)
+    for profile in PROFILES:
+        proof.profiles[profile.name] = _power(profile.cases(cases))
+
+
+def _power(cases: list[Case]) -> dict[str, tuple[int, int]]:
+    """Per dtype, how many deviations some case is certain to catch, of those that apply to a case."""
+    applying: dict[str, set[str]] = {d: set() for d in DTYPES}
+    caught: dict[str, set[str]] = {d: set() for d in DTYPES}
+    for case in cases:
+        named = case.data["discriminates"]
+        if case.is_pattern or not named:
+            continue
+        apply = {d.name for d, _ in applicable(case.question)}
+        for k, dtype in enumerate(DTYPES):
+            if dtype in case.data["representable_in"]:
+                applying[dtype] |= apply
+                caught[dtype] |= {name for coarser in DTYPES[k:] for name in named.get(coarser, ())}
+    return {d: (len(caught[d] & applying[d]), len(applying[d])) for d in DTYPES}
 
 
 def _must_be_caught(deviation: Deviation, case: Case, dtype: str, proof: Proof) -> None:
@@ -226,3 +259,15 @@ def _key(asked: dict[str, Any]) -> tuple[Any, ...]:
     """What a candidate sees of a case."""
     weight = asked["nodes"][0]["params"]["weight"]
     return (asked["dtype"], asked["x"].tobytes(), weight.tobytes(), asked["relevance"].tobytes(), str(asked["rules"]))
+
+
+def world_mutants(cases: list[Case], proof: Proof) -> None:
+    """Bounds, goldens and processes that are a little off."""
+    for name, said in (
+        ("answers half a bound inside and outside of one", selftest_world.edges(cases, DTYPES, correct)),
+        ("goldens with one unit flipped", selftest_world.golden_mutants(cases[::GOLDEN_STEP])),
+        ("processes that misbehave", selftest_world.process_mutants(cases)),
+    ):
+        told = list(said)
+        proof.world[name] = len(told)
+        proof.missed += [f"{name}: {text}" for right, text in told if not right]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from conformance import golden, selftest, stable
+from conformance import golden, selftest, selftest_world, stable
 from conformance.deviations import BY_NAME
 from conformance.judge import Judgement, judge
 from conformance.selftest import DTYPES, STRUCTURAL, Proof
@@ -97,6 +97,46 @@ def test_a_rejected_correct_answer_would_be_reported(monkeypatch: pytest.MonkeyP
     selftest.stable_family([c for c in CASES if c.id == "v0.zero"], proof)
     assert len(proof.rejected) == 25 * len(DTYPES)
     assert not proof.passed
+
+
+# Around the formulas ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_a_little_off_around_the_formulas_is_noticed() -> None:
+    proof = Proof()
+    selftest.world_mutants([c for c in CASES if c.id.startswith(("v0.", "dense.", "batch-norm."))], proof)
+    assert proof.missed == []
+    assert min(proof.world.values()) >= len(selftest_world.PROCESSES)
+    assert sum(proof.world.values()) > 1000
+
+
+@pytest.mark.parametrize(("factor", "at"), [(0.01, "0.5"), (4.0, "1.5")])
+def test_a_bound_a_little_too_narrow_or_too_wide_is_noticed(monkeypatch: pytest.MonkeyPatch, factor: float, at: str) -> None:
+    from conformance import judge as module
+
+    real = module.allowed
+    monkeypatch.setattr(module, "allowed", lambda *args: factor * real(*args))
+    chosen = [c for c in CASES if c.id.startswith(("dense.", "conv."))]
+    said = [text for right, text in selftest_world.edges(chosen, ("float64", "float32"), selftest.correct) if not right]
+    assert len(said) > 0.9 * len(chosen)
+    assert all(text.endswith(f"at {at} times the bound") for text in said)
+
+
+def test_a_reader_or_a_reference_that_takes_a_flipped_unit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from conformance import golden
+
+    chosen = [c for c in CASES if c.id.startswith("v0.")]
+    monkeypatch.setattr(golden, "load_file", lambda path: chosen)
+    assert all("is read as if nothing were wrong" in text for right, text in selftest_world.golden_mutants(chosen) if not right)
+    assert sum(not right for right, _ in selftest_world.golden_mutants(chosen)) == len(chosen)
+
+
+def test_every_profile_catches_most_deviations_that_apply_to_it(mutants: Proof) -> None:
+    for name, row in mutants.profiles.items():
+        caught, applying = row["float64"]
+        assert caught > 0.5 * applying > 0, name
+    caught, applying = mutants.profiles["core"]["float64"]
+    assert caught >= applying - 3
 
 
 # Before every run ---------------------------------------------------------------------------------------------------
