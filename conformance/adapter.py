@@ -34,6 +34,7 @@ class Candidate:
     one_hot: bool
     run: Callable[[dict[str, Any]], Any]  # a mapping, if it keeps to the protocol
     waivers: tuple[Waiver, ...] = field(default=())
+    environment: Mapping[str, str] = field(default_factory=dict, compare=False)  # the interpreter and packages it runs with
     close: Callable[[], None] = field(default=lambda: None, compare=False)  # ends the process of one that has its own
 
 
@@ -119,6 +120,7 @@ def candidate(source: str, info: Any, run: Any, waivers: Iterable[Any], close: C
         one_hot=info.get("relevance_init", "arbitrary") == "one-hot",
         run=run,
         waivers=tuple(Waiver(w["case"], w["reason"], w.get("link"), w.get("dtype", "*")) for w in waivers if _given(source, w)),
+        environment={str(k): str(v) for k, v in said.items()} if isinstance(said := info.get("environment"), Mapping) else {},
         close=close,
     )
 

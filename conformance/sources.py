@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from conformance.builders import Unsupported
 from conformance.wire import serve
 from conformance.wire.harness import Fault, Launch, Limits
 from conformance.wire.remote import Remote, RemoteError
+
+USUAL = Limits()
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Source:
     python: str | None = None
     command: tuple[str, ...] = ()
     in_process: bool = False
-    limits: Limits = field(default=Limits())
+    limits: Limits = USUAL
 
     @property
     def launch(self) -> Launch:
@@ -43,6 +47,31 @@ class Source:
                 raise AdapterError(f"{name}: no such file")
             name = str(Path(name).resolve())
         return Launch((self.python or sys.executable, serve.__file__, name), self.limits)
+
+
+def chosen(
+    names: Sequence[str] | None = None,
+    command: str | None = None,
+    python: str | None = None,
+    in_process: bool = False,
+    limits: Limits = USUAL,
+) -> list[Source]:
+    """What is to be asked: names, the built-in candidates if there are none, or one command."""
+    if command is not None:
+        if names or python or in_process:
+            raise AdapterError("--command stands alone: it takes no candidate, no --python and no --in-process")
+        try:
+            argv = tuple(shlex.split(command))
+        except ValueError as error:
+            raise AdapterError(f"--command {command}: {error}") from None
+        if not argv:
+            raise AdapterError("--command is empty: give a program and its arguments")
+        return [Source(command, command=argv, limits=limits)]
+    if python and in_process:
+        raise AdapterError("--python runs another process, --in-process none: give one of them")
+    if python is not None and shutil.which(python) is None:
+        raise AdapterError(f"--python {python}: no such program")
+    return [Source(name, python, in_process=in_process, limits=limits) for name in names or [DEFAULT]]
 
 
 def load(source: Source) -> list[Candidate]:

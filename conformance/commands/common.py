@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from conformance import golden
+from conformance import golden, profiles
 from conformance.adapter import Candidate
 from conformance.case import Case
 from conformance.report.terminal import console
@@ -19,6 +19,13 @@ CaseGlobs = Annotated[list[str] | None, typer.Option("--case", help="Only cases 
 FeatureGlobs = Annotated[
     list[str] | None, typer.Option("--feature", help="Only cases that need a feature matching this glob; repeatable.")
 ]
+ProfileNames = Annotated[
+    list[str] | None, typer.Option("--profile", help=f"Only cases of {', '.join(profiles.BY_NAME)}; repeatable.")
+]
+Command = Annotated[str | None, typer.Option(help="A program that speaks the wire protocol, in the place of a candidate.")]
+Python = Annotated[str | None, typer.Option(help="Run the adapter by this interpreter, in its environment.")]
+InProcess = Annotated[bool, typer.Option(help="Run the adapter in this process, for a debugger.")]
+Timeout = Annotated[float, typer.Option(help="Seconds for one answer.", min=0.1)]
 
 
 def fail(message: str) -> NoReturn:
@@ -27,11 +34,15 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def selected(case: list[str] | None, feature: list[str] | None) -> list[Case]:
-    """The cases that match; at least one."""
-    found = golden.select(golden.load(), case or (), feature or ())
+def selected(case: list[str] | None, feature: list[str] | None, profile: list[str] | None = None) -> list[Case]:
+    """The cases that match every kind of filter given; at least one."""
+    for name in profile or ():
+        if name not in profiles.BY_NAME:
+            fail(f"--profile is one of {', '.join(profiles.BY_NAME)}; got {name}")
+    held = [profiles.BY_NAME[name].holds for name in profile or ()]
+    found = [c for c in golden.select(golden.load(), case or (), feature or ()) if not held or any(holds(c) for holds in held)]
     if not found:
-        fail(f"no case matches {' '.join([*(case or []), *(feature or [])])}; see lrp-conform list")
+        fail(f"no case matches {' '.join([*(case or []), *(feature or []), *(profile or [])])}; see lrp-conform list")
     return found
 
 

@@ -105,14 +105,26 @@ class Harness:
     def ask(self, op: str, **given: Any) -> dict[str, Any]:
         """The reply to one request, without its seq."""
         self.seq += 1
-        self._requests.put(dumps({"op": op, "seq": self.seq, **given}, self.exchange))
         try:
-            reply = loads(self._reply(), self.exchange)
+            reply = loads(self.send(dumps({"op": op, "seq": self.seq, **given}, self.exchange)), self.exchange)
         except MessageError as error:
             raise self._end(Broken(str(error))) from None
         if reply.pop("seq", None) != self.seq:
             raise self._end(Broken(f"expected a reply with seq {self.seq}, got another"))
         return reply
+
+    def send(self, line: bytes) -> bytes:
+        """The line that answers a line, whatever either is."""
+        self._requests.put(line)
+        return self._reply()
+
+    def ended(self, seconds: float, hang_up: bool = False) -> int | None:
+        """The exit status, if the program ends by itself in time; with `hang_up` its standard input ends first."""
+        if hang_up:
+            self._requests.put(None)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.process.poll()
 
     def _reply(self) -> bytes:
         started = time.monotonic()
@@ -166,10 +178,7 @@ class Harness:
         self._strays += self._children()  # as long as they are known to be its own
         with suppress(Fault, Stopped):
             self.ask("bye")
-        self._requests.put(None)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(min(GONE, self.limits.timeout))
-        status = self.process.poll()
+        status = self.ended(min(GONE, self.limits.timeout), hang_up=True)
         self.close()
         return status
 

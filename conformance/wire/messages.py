@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ INLINE = 4096  # elements; larger tensors go through a file if both sides know h
 MAX_FILE = 2**30  # bytes of such a file
 FLOATS = ("float16", "float32", "float64")
 NUMERIC_FIELDS = ("nodes", "rules", "x", "relevance", "y", "pattern")  # elsewhere a string is a string: a handle may be "0x1f"
-NUMERIC = "biufc"  # kinds of dtype that a wrong answer may have, and is told so
+OTHER = re.compile("bool|(u?int|float|complex)[0-9]+")  # dtypes that a wrong answer may have, and is told so
 
 
 class MessageError(ValueError):
@@ -65,7 +66,7 @@ def decode(value: Any, exchange: Path | None = None) -> Any:
         if "dtype" in value and "shape" in value:
             return _array(value, exchange)
         if value.keys() == {"python"}:
-            return type(str(value["python"]), (), {})()
+            return stand_in(value["python"])
         return {name: decode(part, exchange) for name, part in value.items()}
     if isinstance(value, list):
         return [decode(part, exchange) for part in value]
@@ -74,10 +75,16 @@ def decode(value: Any, exchange: Path | None = None) -> Any:
     return value
 
 
+def stand_in(name: Any) -> Any:
+    """An object of a type with this name, in the place of one that no message can hold."""
+    return type(_quoted(name)[1:-1] or "?", (), {})()
+
+
 def _tensor(array: np.ndarray, exchange: Path | None) -> dict[str, Any]:
     name, shape = str(array.dtype), list(array.shape)
     if name not in (*FLOATS, "int64"):
-        return {"dtype": name, "shape": shape, "data": None}
+        known = OTHER.fullmatch(name)
+        return {"dtype": name, "shape": shape, "data": None} if known else {"python": f"array of {name}"}
     if exchange is not None and array.size > INLINE:
         from safetensors.numpy import save_file
 
@@ -110,20 +117,28 @@ def _array(tensor: dict[str, Any], exchange: Path | None) -> np.ndarray:
 
 def _empty(name: Any, shape: list[int]) -> np.ndarray:
     """An array of a dtype that no answer should have; its elements do not matter."""
-    try:
-        dtype = np.dtype(name)
-    except TypeError:
-        raise MessageError(f"expected a dtype such as float64, got {_quoted(name)}") from None
-    zero = np.zeros((), dtype if dtype.kind in NUMERIC else object)
+    dtype = _dtype(name)
+    if str(dtype) != name:  # an alias, such as "double", may be a mistake about what was computed in
+        raise MessageError(f"expected a dtype such as float64, got {_quoted(name)}")
+    zero = np.zeros((), dtype)
     try:
         return np.broadcast_to(zero, shape)
     except ValueError as error:
         raise MessageError(f"expected a shape, got {shape}: {error}") from None
 
 
+def _dtype(name: Any) -> np.dtype[Any] | None:
+    if not isinstance(name, str) or not OTHER.fullmatch(name):
+        return None
+    try:
+        return np.dtype(name)
+    except TypeError:
+        return None
+
+
 def _from_file(tensor: dict[str, Any], exchange: Path | None) -> np.ndarray:
     path = Path(str(tensor["file"]))
-    if exchange is None or path.parent.resolve() != exchange.resolve() or path.is_symlink() or not path.is_file():
+    if exchange is None or not _inside(path, exchange):
         raise MessageError(f"expected a file in the exchange folder, got {_quoted(tensor['file'])}")
     if path.stat().st_size > MAX_FILE:
         raise MessageError(f"{path.name}: larger than {MAX_FILE} bytes")
@@ -132,7 +147,7 @@ def _from_file(tensor: dict[str, Any], exchange: Path | None) -> np.ndarray:
     try:
         with safe_open(path, framework="numpy") as file:
             array = np.asarray(file.get_tensor(str(tensor.get("name"))))
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise MessageError(f"{path.name}: not a safetensors file: {error}") from None
     finally:
         path.unlink(missing_ok=True)  # each file is read once
@@ -141,6 +156,13 @@ def _from_file(tensor: dict[str, Any], exchange: Path | None) -> np.ndarray:
             f"{path.name}: expected {tensor['dtype']} {tensor['shape']}, the file holds {array.dtype} {list(array.shape)}"
         )
     return array
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    try:
+        return path.parent.resolve() == folder.resolve() and not path.is_symlink() and path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, links in a circle
+        return False
 
 
 def _number(text: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from conformance.builders import Unsupported
 from conformance.wire.harness import Broken, Crashed, Fault, Harness, Launch, TimedOut
-from conformance.wire.messages import encode
+from conformance.wire.messages import encode, stand_in
 
 PROTOCOL = 1
 STARTS = 3  # how often a program may fail to start
@@ -109,7 +109,7 @@ class Remote:
         handle = self._handle(harness, question)
         given = {name: asked[name] for name in ("x", "relevance", "target") if name in asked}
         reply = _good(harness.ask("run", handle=handle, **given))
-        return type(str(reply["python"]), (), {})() if "python" in reply else reply
+        return stand_in(reply["python"]) if "python" in reply else reply
 
     def _handle(self, harness: Harness, question: dict[str, Any]) -> Any:
         text = str(encode(question))

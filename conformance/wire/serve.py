@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import platform
 import sys
 import traceback
+from contextlib import suppress
 from copy import deepcopy
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,7 +83,7 @@ class Server:
         info, _ = self._chosen()
         systems = getattr(self.module, "SYSTEMS", None)
         waivers: list[Any] = [w for w in getattr(self.module, "WAIVERS", ()) if _concerns(w, self.system)]
-        said = {**info, **_files(), "waivers": waivers}
+        said = {**info, **_files(), "waivers": waivers, "environment": _environment()}
         if systems:
             said["systems"] = list(systems)
         return {"info": said}
@@ -148,6 +151,15 @@ def _expose_this_package() -> None:
 
 def _files() -> dict[str, str]:
     return {"tensors": "safetensors"} if importlib.util.find_spec("safetensors") else {}
+
+
+def _environment() -> dict[str, str]:
+    """The interpreter and what its answers depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("numpy", "torch", "tensorflow-cpu", "tensorflow", "jax"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _load(name: str) -> ModuleType:
