@@ -94,10 +94,13 @@ class Result:
         numbers = {name: _number(record[name]) for name in ("tau", "tau_total", "tau_normwise", "effective_bits")}
         words = {name: record[name] for name in ("verdict", "dialect", "hint", "detail")}
         judged: dict[str, Any] = {**words, **numbers}
-        own = {name: record[name] for name in ("case", "uid", "feature", "candidate", "version", "dtype", "device", "seconds")}
+        own = {name: record[name] for name in ("case", "uid", "feature", "candidate", "version", "dtype", "device")}
+        if not all(isinstance(text, str) for text in own.values()) or not isinstance(record["detail"], dict):
+            raise TypeError("expected texts, and the detail as an object")
         output = None if record["output"] is None else decode(record["output"])
         return cls(
             **own,
+            seconds=float(record["seconds"]),
             features=tuple(record["features"]),
             judgement=Judgement(**judged),
             deterministic=record["deterministic"],
@@ -159,6 +162,7 @@ def about(
                 "features": sorted(c.features),
                 "dtypes": list(c.dtypes),
                 "devices": list(c.devices),
+                "environment": dict(c.environment),
                 "relevance_init": "one-hot" if c.one_hot else "arbitrary",
                 "waivers": [{"case": w.case, "dtype": w.dtype, "reason": w.reason, "link": w.link} for w in c.waivers],
             }

@@ -1,0 +1,42 @@
+"""Everything a run leaves beside its results: the page, junit.xml, the Markdown summary, the badges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from conformance.case import Case
+from conformance.report.badges import badges
+from conformance.report.gather import gather
+from conformance.report.html import html
+from conformance.report.junit import junit
+from conformance.report.markdown import markdown
+from conformance.results import ReportError, Run
+
+PAGE, JUNIT, SUMMARY, BADGES = "index.html", "junit.xml", "summary.md", "badges"
+
+
+def write(
+    folder: Path, runs: Iterable[Run], cases: Iterable[Case] | None = None, strict: bool = False, with_cards: bool = True
+) -> list[Path]:
+    """Write the evidence of some runs to `folder`; the paths of what was written.
+
+    Every file appears as a whole or not at all. Badges of an earlier report that this one does not write are removed.
+    `cases`: the golden cases, if they are loaded already. `strict`: a dialect is a failure in junit.xml.
+    `with_cards`: infer dialect cards, which takes most of the time.
+    """
+    evidence = gather(runs, cases)
+    found = {PAGE: html(evidence, with_cards), JUNIT: junit(evidence, strict), SUMMARY: markdown(evidence)}
+    found |= {f"{BADGES}/{name}": text for name, text in badges(evidence).items()}
+    try:
+        (folder / BADGES).mkdir(parents=True, exist_ok=True)
+        for stale in (folder / BADGES).glob("*.json"):
+            if f"{BADGES}/{stale.name}" not in found:
+                stale.unlink()
+        for name, text in found.items():
+            new = folder / f"{name}.new"
+            new.write_text(text, encoding="utf-8", newline="\n")
+            new.replace(folder / name)
+    except OSError as error:
+        raise ReportError(f"{folder}: cannot write the report: {error.strerror or error}") from None
+    return [folder / name for name in found]

@@ -1,0 +1,55 @@
+"""The schema of a line of results.ndjson, and that every line is valid under it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+from inline import EPSILON, candidate, results
+from jsonschema import Draft202012Validator
+from reported import RIGHT, SHAPES, WAIVED, WRONG, hostile
+
+from conformance.judge import VERDICTS
+from conformance.results import Result
+
+
+def schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files("conformance").joinpath("results.schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+def objects(part: Any) -> list[dict[str, Any]]:
+    """Every subschema with properties."""
+    own = [part] if isinstance(part, dict) and isinstance(part.get("properties"), dict) else []
+    below = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return own + [found for each in below for found in objects(each)]
+
+
+def test_the_schema_of_results_closes_every_object() -> None:
+    Draft202012Validator.check_schema(schema())
+    assert all(each["additionalProperties"] is False for each in objects(schema()))
+    assert schema()["properties"]["verdict"]["enum"] == list(VERDICTS)
+
+
+@pytest.mark.parametrize("relevance", [*SHAPES.values(), np.full((1, 2), np.nan), {"a": 1.5}, object()])
+def test_lines_of_wrong_answers_are_valid(relevance: Any) -> None:
+    found = results(candidate(lambda asked: {"y": 1, "relevance": relevance}), EPSILON[:3])
+    check(found)
+
+
+def test_lines_of_a_run_are_valid() -> None:
+    check([*RIGHT.results, *WRONG.results, *WAIVED.results, *hostile().results])
+    with pytest.raises(AssertionError):
+        check([replace(RIGHT.results[0], uid="abc")])
+
+
+def check(found: list[Result]) -> None:
+    validator = Draft202012Validator(schema())
+    for r in found:
+        line = json.loads(json.dumps(r.record(), allow_nan=False))
+        errors = [f"{e.json_path}: {e.message}" for e in validator.iter_errors(line)]
+        assert not errors, errors[:3]
