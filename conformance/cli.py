@@ -8,7 +8,7 @@ import typer
 import lrp_ref
 from conformance import golden
 from conformance.adapter import AdapterError
-from conformance.commands import fuzz, look, offline, proof, run
+from conformance.commands import diagnosis, evidence, fuzz, harness, look, offline, proof, run, scoreboard
 from conformance.golden import GoldenError
 from conformance.results import ReportError
 from conformance.runner import LostWorkers
@@ -37,6 +37,13 @@ def options(
 app.command()(run.run)
 app.command()(offline.rejudge)
 app.command()(offline.merge)
+app.command()(evidence.report)
+app.command()(harness.smoke)
+app.command("protocol-check")(harness.protocol_check)
+app.command()(scoreboard.scoreboard)
+app.command()(diagnosis.card)
+app.command()(diagnosis.shrink)
+app.command()(diagnosis.laws)
 app.command("list")(look.list_cases)
 app.command()(look.show)
 app.command()(look.candidates)

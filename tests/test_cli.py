@@ -129,7 +129,7 @@ def refused(done: tuple[int, str, str], message: str) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["run", "nobody"], "nobody: no candidate of that name (captum, seeds, zennit)"),
+        (["run", "nobody"], "nobody: no candidate of that name (captum, innvestigate, lxt, seeds, zennit)"),
         (["run", "nowhere.py"], "nowhere.py: no such file"),
         (["run", ""], "importing it raised ValueError"),
         (["run", "json"], "json: expected a module with INFO and run"),

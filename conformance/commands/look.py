@@ -5,14 +5,14 @@ from typing import Annotated
 import typer
 
 from conformance import adapter, golden
-from conformance.commands.common import CaseGlobs, FeatureGlobs, fail, selected
+from conformance.commands.common import CaseGlobs, FeatureGlobs, ProfileNames, fail, selected
 from conformance.report.terminal import console
 from conformance.sources import Source, load
 
 
-def list_cases(case: CaseGlobs = None, feature: FeatureGlobs = None) -> None:
+def list_cases(case: CaseGlobs = None, feature: FeatureGlobs = None, profile: ProfileNames = None) -> None:
     """List cases: id, status, flags."""
-    for each in selected(case, feature):
+    for each in selected(case, feature, profile):
         print(f"{each.id}\t{each.data['status']}\t{','.join(each.data['flags'])}")
 
 

@@ -1,7 +1,5 @@
 """`lrp-conform run`: judge candidates on this machine or on a cluster."""
 
-import shlex
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +7,26 @@ from typing import Annotated
 import typer
 
 from conformance import golden, pools, results, runner
-from conformance.adapter import DEFAULT, Candidate
+from conformance.adapter import Candidate
 from conformance.case import Case
-from conformance.commands.common import CaseGlobs, FeatureGlobs, dtypes, fail, progress, selected
+from conformance.commands.common import (
+    CaseGlobs,
+    Command,
+    FeatureGlobs,
+    InProcess,
+    ProfileNames,
+    Python,
+    Timeout,
+    dtypes,
+    fail,
+    progress,
+    selected,
+)
 from conformance.report.terminal import console
+from conformance.report.write import JUNIT, PAGE, SUMMARY, write
 from conformance.results import Writer
 from conformance.session import Session
-from conformance.sources import Source, load
+from conformance.sources import chosen, load
 from conformance.wire.harness import Limits
 
 FEW = 400  # questions that are not worth a pool of processes
@@ -31,14 +42,16 @@ def run(
     device: Annotated[list[str] | None, typer.Option(help="A device the candidate declares; repeatable.")] = None,
     case: CaseGlobs = None,
     feature: FeatureGlobs = None,
+    profile: ProfileNames = None,
     report_dir: Annotated[Path | None, typer.Option("--report", help="Write results and reports to this folder.")] = None,
+    cards: Annotated[bool, typer.Option(help="In the report, infer dialect cards, which takes half a minute.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Replace the results in the report folder.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on with the results in the report folder.")] = False,
     strict: Annotated[bool, typer.Option(help="Dialects fail the run too.")] = False,
-    command: Annotated[str | None, typer.Option(help="Judge a program that speaks the wire protocol.")] = None,
-    python: Annotated[str | None, typer.Option(help="Run the adapter by this interpreter, in its environment.")] = None,
-    in_process: Annotated[bool, typer.Option(help="Run the adapter in this process, for a debugger.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for one answer.", min=0.1)] = 60,
+    command: Command = None,
+    python: Python = None,
+    in_process: InProcess = False,
+    timeout: Timeout = 60,
     memory: Annotated[float, typer.Option(help="GiB of memory for the candidate.", min=0.01)] = 4,
     threads: Annotated[int, typer.Option(help="Threads of the candidate.", min=1)] = 1,
     jobs: Annotated[int | None, typer.Option(help="Processes; default: all cores.", min=1)] = None,
@@ -49,8 +62,8 @@ def run(
     from conformance.selftest import self_check
 
     limits = Limits(timeout, int(memory * 2**30), threads)
-    sources = _sources(candidate, command, python, in_process, limits)
-    cases = _shard(selected(case, feature), shard)
+    sources = chosen(candidate, command, python, in_process, limits)
+    cases = _shard(selected(case, feature, profile), shard)
     misjudged = self_check(golden.load())
     if misjudged:
         fail(f"the suite misjudges its own built-in candidates, so nothing was run: {misjudged}")
@@ -58,15 +71,15 @@ def run(
     everyone = [c for _, candidates in systems for c in candidates]
     for c in everyone:
         c.close()  # the workers start their own
-    chosen, devices = dtypes(dtype, everyone), _devices(device, everyone)
-    todo = [task for source, candidates in systems for task in runner.tasks(source, candidates, cases, chosen, devices)]
-    about = results.about(everyone, (c.id for c in cases), chosen, devices, shard)
+    formats, devices = dtypes(dtype, everyone), _devices(device, everyone)
+    todo = [task for source, candidates in systems for task in runner.tasks(source, candidates, cases, formats, devices)]
+    about = results.about(everyone, (c.id for c in cases), formats, devices, shard)
     writer = None if report_dir is None else Writer(report_dir, about, overwrite, resume)
-    complete = not (case or feature or shard)
+    complete = not (case or feature or profile or shard)
     session = Session(everyone, todo, writer, console(), complete, strict)
     left = session.begin()
     asked = sum(len(task.cases) for task in left)
-    session.out.print(f"lrp-conform, golden edition {golden.edition()}: {len(cases)} cases, {', '.join(chosen)}")
+    session.out.print(f"lrp-conform, golden edition {golden.edition()}: {len(cases)} cases, {', '.join(formats)}")
     with ExitStack() as stack:
         advance = stack.enter_context(progress(asked))
         if dask is not None:
@@ -85,25 +98,10 @@ def run(
             finished.close()
             if writer is not None:
                 writer.close()
+    if report_dir is not None:
+        write(report_dir, [results.read(report_dir)], strict=strict, with_cards=cards)
+        session.out.print(f"report: {report_dir / PAGE}, {JUNIT}, {SUMMARY}")
     raise typer.Exit(1 if wrong else 0)
-
-
-def _sources(
-    candidates: list[str] | None, command: str | None, python: str | None, in_process: bool, limits: Limits
-) -> list[Source]:
-    """What is to be judged: names, or one command."""
-    if command is not None:
-        if candidates or python or in_process:
-            fail("--command stands alone: it takes no candidate, no --python and no --in-process")
-        argv = tuple(shlex.split(command))
-        if not argv:
-            fail("--command is empty: give a program and its arguments")
-        return [Source(command, command=argv, limits=limits)]
-    if python and in_process:
-        fail("--python runs another process, --in-process none: give one of them")
-    if python is not None and shutil.which(python) is None:
-        fail(f"--python {python}: no such program")
-    return [Source(name, python, in_process=in_process, limits=limits) for name in candidates or [DEFAULT]]
 
 
 def _shard(cases: list[Case], shard: str | None) -> list[Case]:
