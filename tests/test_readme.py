@@ -5,7 +5,10 @@ import re
 import textwrap
 from pathlib import Path
 
-from conformance import adapter, golden, runner
+import pytest
+import torchvision_shim
+
+from conformance import adapter, cli, golden, runner
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,22 +20,45 @@ def test_the_examples_of_the_reference_print_what_they_say() -> None:
     assert found.failed == 0
 
 
-def test_the_adapter_runs_as_printed_and_is_conformant(tmp_path: Path) -> None:
-    block = re.search(r"    import numpy as np\n.*?x \* \(s @ W\)\}\n", README, re.DOTALL)
+def printed(start: str, end: str) -> str:
+    """The indented block of the README from one line to another."""
+    block = re.search(rf"    {start}\n.*?{end}\n", README, re.DOTALL)
     assert block is not None
-    text = textwrap.dedent(block.group())
+    return textwrap.dedent(block.group())
+
+
+def test_the_adapter_runs_as_printed_and_is_conformant(tmp_path: Path) -> None:
+    text = printed("import torch", r"numpy\(\)\}")
     assert len(text.splitlines()) <= 15
-    path = tmp_path / "my_adapter.py"
+    pytest.importorskip("torch", reason="torch is not installed")
+    torchvision_shim.install()
+    pytest.importorskip("zennit", reason="zennit is not installed")
+    path = tmp_path / "adapter.py"
     path.write_text(text, encoding="utf-8")
     (mine,) = adapter.load(str(path))
     found = [r for r in runner.run(mine, golden.load(), ["float64", "float32"]) if r.verdict != "unsupported"]
-    assert len(found) > 50
+    assert len(found) > 100
     assert {r.verdict for r in found} == {"exact", "conformant", "indeterminate"}
 
 
+def test_the_job_is_short_and_calls_what_there_is() -> None:
+    job = printed("on: push", r"path: report\}")
+    assert len(job.splitlines()) <= 15
+    commands = [line.split("run:")[1].strip() for line in job.splitlines() if "- run:" in line]
+    assert commands[1] == "lrp-conform run adapter.py --report report"
+    assert "report/summary.md" in commands[2]
+
+
+def test_every_command_it_names_exists() -> None:
+    known = {info.name or info.callback.__name__ for info in cli.app.registered_commands if info.callback}
+    assert set(re.findall(r"`?lrp-conform ([a-z-]+)", README)) <= known
+
+
 def test_every_file_it_names_exists() -> None:
-    for name in re.findall(r"`((?:docs|golden)/[a-z_.]+)`|\]\((docs/[a-z.]+)\)", README):
-        assert (ROOT / (name[0] or name[1])).is_file(), name
+    named = re.findall(r"`((?:docs|golden)/[a-z_./]+)`|\]\((docs/[a-z./]+)\)", README)
+    assert len(named) >= 6
+    for name in named:
+        assert (ROOT / (name[0] or name[1])).exists(), name
 
 
 def test_the_commands_are_the_two_of_continuous_integration() -> None:

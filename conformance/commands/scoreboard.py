@@ -48,7 +48,7 @@ def scoreboard(
     if not done:
         fail("no candidate could be run, so there is no scoreboard")
     found = [read(folder) for folder in done]
-    write(out, found)
+    write(out, found, kinds=(PAGE, SUMMARY))
     try:
         (out / DATA).write_text(text(found), encoding="utf-8")
     except OSError as error:

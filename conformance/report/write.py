@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from conformance.case import Case
@@ -17,19 +17,29 @@ PAGE, JUNIT, SUMMARY, BADGES = "index.html", "junit.xml", "summary.md", "badges"
 
 
 def write(
-    folder: Path, runs: Iterable[Run], cases: Iterable[Case] | None = None, strict: bool = False, with_cards: bool = True
+    folder: Path,
+    runs: Iterable[Run],
+    cases: Iterable[Case] | None = None,
+    strict: bool = False,
+    with_cards: bool = True,
+    kinds: Collection[str] = (PAGE, JUNIT, SUMMARY, BADGES),
 ) -> list[Path]:
     """Write the evidence of some runs to `folder`; the paths of what was written.
 
     Every file appears as a whole or not at all. Badges of an earlier report that this one does not write are removed.
     `cases`: the golden cases, if they are loaded already. `strict`: a dialect is a failure in junit.xml.
-    `with_cards`: infer dialect cards, which takes most of the time.
+    `with_cards`: infer dialect cards, which takes most of the time. `kinds`: what is written, everything by default.
     """
     evidence = gather(runs, cases)
-    found = {PAGE: html(evidence, with_cards), JUNIT: junit(evidence, strict), SUMMARY: markdown(evidence)}
-    found |= {f"{BADGES}/{name}": text for name, text in badges(evidence).items()}
+    made: dict[str, Callable[[], dict[str, str]]] = {
+        PAGE: lambda: {PAGE: html(evidence, with_cards)},
+        JUNIT: lambda: {JUNIT: junit(evidence, strict)},
+        SUMMARY: lambda: {SUMMARY: markdown(evidence)},
+        BADGES: lambda: {f"{BADGES}/{name}": text for name, text in badges(evidence).items()},
+    }
+    found = {name: text for kind in kinds for name, text in made[kind]().items()}
     try:
-        (folder / BADGES).mkdir(parents=True, exist_ok=True)
+        (folder / BADGES if BADGES in kinds else folder).mkdir(parents=True, exist_ok=True)
         for stale in (folder / BADGES).glob("*.json"):
             if f"{BADGES}/{stale.name}" not in found:
                 stale.unlink()
