@@ -123,3 +123,20 @@ def _counts(results: Iterable[Result]) -> dict[str, int]:
 def text(runs: Iterable[Run]) -> str:
     """The data as the file that is committed."""
     return json.dumps(data(runs), indent=1, ensure_ascii=False) + "\n"
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Where two scoreboards give another verdict or another name; dates, machines and tau are not compared."""
+    old, new = _cells(before), _cells(after)
+    return [
+        f"{' '.join(key)}: {old.get(key)} -> {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)
+    ]
+
+
+def _cells(board: dict[str, Any]) -> dict[tuple[str, ...], str]:
+    return {
+        (system["name"], system["version"], feature, dtype): f"{cell['verdicts']} {cell['dialects']}"
+        for system in board["systems"]
+        for feature, row in system["features"].items()
+        for dtype, cell in row.items()
+    }

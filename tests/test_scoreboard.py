@@ -25,6 +25,16 @@ def test_the_data_add_up_to_every_answer() -> None:
     assert all(sum(cell["verdicts"].values()) == cell["cases"] for cell in cells)
 
 
+def test_a_verdict_that_changed_is_told_and_a_date_is_not() -> None:
+    said = about([candidate(epsilon)], (c.id for c in EPSILON), ["float64"], ["cpu"])
+    before = scoreboard.data([Run(said, results(candidate(epsilon), dtypes=("float64",)))])
+    wrong = results(candidate(lambda asked: epsilon(asked, smaller=1000)), dtypes=("float64",))
+    later = {**said, "started": "2030-01-01T00:00:00+00:00"}
+    assert scoreboard.differences(before, scoreboard.data([Run(later, results(candidate(epsilon), dtypes=("float64",)))])) == []
+    (told,) = scoreboard.differences(before, scoreboard.data([Run(said, wrong)]))
+    assert told.startswith("inline 1 epsilon on dense float64: {'exact'")
+
+
 def test_every_shipped_candidate_is_on_it() -> None:
     assert {entry.candidate for entry in SHIPPED} == {"seeds", "zennit", "captum", "lxt", "innvestigate"}
     assert len({entry.key for entry in SHIPPED}) == len(SHIPPED)

@@ -1,5 +1,6 @@
 """`lrp-conform scoreboard`: every shipped candidate, each in its environment, on one page."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from conformance.commands.common import fail, progress
 from conformance.report.terminal import console
 from conformance.report.write import PAGE, SUMMARY, write
 from conformance.results import ReportError, Writer, read
-from conformance.scoreboard import SHIPPED, Entry, prepare, text
+from conformance.scoreboard import SHIPPED, Entry, data, differences, prepare, text
 from conformance.session import Session
 from conformance.sources import Source, load
 
@@ -29,6 +30,7 @@ def scoreboard(
     runs: Annotated[Path, typer.Option(help="The report folders of the runs; what is finished there is not run again.")] = Path(
         "scoreboard-runs"
     ),
+    check: Annotated[bool, typer.Option(help="Write nothing: exit 1 if a verdict differs from the data in --out.")] = False,
 ) -> None:
     """Judge every shipped candidate in an environment of its own and write the scoreboard: page, data, summary."""
     known = {e.key: e for e in SHIPPED}
@@ -48,6 +50,8 @@ def scoreboard(
     if not done:
         fail("no candidate could be run, so there is no scoreboard")
     found = [read(folder) for folder in done]
+    if check:
+        raise typer.Exit(_compare(out, found) or len(done) < len(entry or known))
     write(out, found, kinds=(PAGE, SUMMARY))
     try:
         (out / DATA).write_text(text(found), encoding="utf-8")
@@ -55,6 +59,19 @@ def scoreboard(
         raise ReportError(f"{out}: cannot write the scoreboard: {error.strerror or error}") from None
     screen.print(f"{len(done)} of {len(entry or known)} candidates: {out / PAGE}, {out / DATA}, {out / SUMMARY}")
     raise typer.Exit(0 if len(done) == len(entry or known) else 1)
+
+
+def _compare(out: Path, found: list[results.Run]) -> bool:
+    """Print what differs from the committed data; True if anything does."""
+    try:
+        before = json.loads((out / DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{out / DATA}: cannot be read: {error}") from None
+    different = differences(before, data(found))
+    for line in different[:40]:
+        print(f"differs: {line}")
+    print(f"{len(different)} differences from {out / DATA}")
+    return bool(different)
 
 
 def _judge(entry: Entry, environments: Path, folder: Path) -> None:
