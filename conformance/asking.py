@@ -51,8 +51,6 @@ def answer(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[J
             output = compose(candidate.run, asked) if candidate.one_hot else candidate.run(asked)
     except (SystemExit, GeneratorExit) as end:
         return _no("crash", f"{type(end).__name__}: the candidate tried to end the process"), None
-    except Unsupported as why:
-        return _no("unsupported-undeclared", why), None
     except NotComposable as why:
         return _no("indeterminate" if judge.zero_is_expected(case, dtype) else "forward-mismatch", why), None
     except InvalidAnswer as why:
@@ -72,6 +70,8 @@ def answer(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[J
     except Stopped:
         raise KeyboardInterrupt from None
     except Exception as error:
+        if type(error).__name__ == Unsupported.__name__:  # an adapter may bring its own
+            return _no("unsupported-undeclared", error), None
         return _no("error", f"{type(error).__name__}: {error}".split("\n")[0][:300]), None
     if not isinstance(output, Mapping):
         return _no("invalid-output", f"expected a dict, got {type(output).__name__}"), None
