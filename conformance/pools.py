@@ -51,10 +51,15 @@ def _start_worker(interrupted: Any, run: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     Finalize(None, runner.close_all, exitpriority=10)
 
+    parent = os.getppid()
+
     def watch() -> None:
-        while not interrupted.value:
+        while not interrupted.value and os.getppid() == parent:
             time.sleep(GLANCE)
         harness.stop.set()
+        if os.getppid() != parent:  # it was killed: nobody takes results any more
+            harness.end_marked(harness.RUN, run)
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

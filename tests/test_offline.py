@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from inline import ALL, candidate, epsilon, results
 
@@ -38,7 +40,8 @@ Command = Callable[..., int]
 @pytest.fixture
 def lrp_conform(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     def command(*args: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["lrp-conform", *map(str, args)])
+        quick = ["--no-cards"] if args[0] == "run" else []
+        monkeypatch.setattr(sys, "argv", ["lrp-conform", *map(str, args), *quick])
         with pytest.raises(SystemExit) as stop:
             cli.main()
         return int(stop.value.code or 0)
@@ -145,28 +148,61 @@ def test_a_shard_that_is_none_is_refused(lrp_conform: Command, adapter: Path, sh
 # Interrupted and gone on with -----------------------------------------------------------------------------------------
 
 
-def test_an_interrupt_from_the_keyboard_keeps_what_was_judged_and_resuming_completes_it(tmp_path: Path, adapter: Path) -> None:
-    slow = tmp_path / "slow.py"
+ARGS = [sys.executable, "-m", "conformance", "run"]
+ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def started(folder: Path) -> tuple[list[str], subprocess.Popen[str]]:
+    """A run of a slow candidate on two processes that has judged something."""
+    slow, report = folder / "slow.py", folder / "run"
     slow.write_text(ADAPTER.replace("def run(case):", "def run(case):\n    time.sleep(0.02)"), encoding="utf-8")
-    folder = tmp_path / "run"
-    args = [sys.executable, "-m", "conformance", "run", str(slow), "--report", str(folder), "--jobs", "2"]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True)
+    args = [*ARGS, str(slow), "--report", str(report), "--jobs", "2", "--no-cards"]
+    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV, start_new_session=True)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (not (folder / "results.ndjson").exists() or len(lines(folder)) < 30):
+    while time.monotonic() < deadline and (not (report / "results.ndjson").exists() or len(lines(report)) < 30):
         time.sleep(0.05)
+    return args, process
+
+
+def left_behind(folder: Path, seconds: float = 5) -> list[str]:
+    """The processes that still know the folder after some time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.pid != os.getpid() and str(folder) in " ".join(process.cmdline()):
+                    found.append(" ".join(process.cmdline()))
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def test_an_interrupt_from_the_keyboard_keeps_what_was_judged_and_resuming_completes_it(tmp_path: Path) -> None:
+    args, process = started(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
     assert "go on with --resume" in out
-    kept = lines(folder)
+    assert not left_behind(tmp_path)
+    kept = lines(tmp_path / "run")
     assert 0 < len(kept) < len(ALL)
-    again = subprocess.run([*args, "--resume"], capture_output=True, text=True, env=env, timeout=120, check=False)
+    again = subprocess.run([*args, "--resume"], capture_output=True, text=True, env=ENV, timeout=120, check=False)
     assert (again.returncode, again.stderr) == (0, "")
-    by_case = {r["case"]: r for r in lines(folder)}
-    assert len(by_case) == len(ALL) == len(lines(folder))
+    by_case = {r["case"]: r for r in lines(tmp_path / "run")}
+    assert len(by_case) == len(ALL) == len(lines(tmp_path / "run"))
     assert all(by_case[r["case"]] == r for r in kept)
     assert {r["verdict"] for r in by_case.values()} == {"exact", "conformant", "unsupported", "indeterminate"}
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_run_that_is_ended_from_outside_leaves_its_results_and_no_process(tmp_path: Path, number: int, status: int) -> None:
+    _, process = started(tmp_path)
+    os.kill(process.pid, number)
+    process.communicate(timeout=60)
+    assert process.returncode == status
+    assert not left_behind(tmp_path)
+    assert len(lines(tmp_path / "run")) >= 30
 
 
 def test_what_a_cut_off_line_and_half_a_group_held_is_asked_again(lrp_conform: Command, adapter: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`lrp-conform run`: judge candidates on this machine or on a cluster."""
 
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -81,6 +82,8 @@ def run(
     asked = sum(len(task.cases) for task in left)
     session.out.print(f"lrp-conform, golden edition {golden.edition()}: {len(cases)} cases, {', '.join(formats)}")
     with ExitStack() as stack:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled job ends as an interrupted one does
+        stack.callback(signal.signal, signal.SIGTERM, before)
         advance = stack.enter_context(progress(asked))
         if dask is not None:
             finished = runner.spread(left, stack.enter_context(pools.dask(dask)), advance)
