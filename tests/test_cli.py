@@ -31,7 +31,8 @@ FACTOR = 1
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["lrp-conform", *map(str, args)])
+    quick = ["--no-cards"] if "--report" in args else []
+    monkeypatch.setattr(sys, "argv", ["lrp-conform", *map(str, args), *quick])
     with pytest.raises(SystemExit) as done:
         cli.main()
     return int(done.value.code or 0)
