@@ -4,12 +4,13 @@ import contextlib
 import io
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from inline import Asked, Output, candidate, cases, epsilon
+from inline import Asked, Output, candidate, cases, epsilon, results
 
 from conformance import adapter, golden
 from conformance.adapter import Candidate
@@ -251,3 +252,16 @@ def test_the_command_prints_mathematics_and_lines(tmp_path: Path, capsys: pytest
         assert "there is no such case" in capsys.readouterr().err
         assert called(patch, "card", path, "--in-process") == 0
         assert "stabilizer of epsilon" in capsys.readouterr().out
+
+
+def test_what_a_candidate_says_of_itself_cannot_become_code() -> None:
+    hostile = replace(candidate(epsilon), name="x\nimport os", version="1\u2028os.abort()")
+    (case,) = cases("dense.epsilon.exact-01")
+    (result,) = results(hostile, [case], ("float64",))
+    for answer in (result, replace(result, output={"relevance": ["no", None]})):
+        lines = repro(case, answer).splitlines()
+        assert lines[0].startswith("# x import os 1 os.abort():")
+        compile("\n".join(lines), "repro", "exec")
+    plain = replace(result, candidate="x", version="1")
+    code = [[line.partition("  #")[0] for line in repro(case, r).splitlines() if line[0] != "#"] for r in (result, plain)]
+    assert code[0] == code[1]

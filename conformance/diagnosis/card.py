@@ -234,8 +234,10 @@ def _narrowed(given: list[tuple[str, ...]], wanted: str) -> list[str]:
 
 def _text(values: list[str], wanted: str) -> str:
     fitting = next((v for v in values if v.split(",")[0] == wanted), None)
-    if fitting is not None and ("epsilon" in fitting or fitting == "none"):  # what else would do is no news then
-        return "none (no denominator was 0)" if ANY_AT_ZERO in values and fitting == "none" else fitting
+    if fitting is not None and "epsilon" in fitting:  # what else would do is no news then
+        return fitting
+    if "none" in values and len(values) > 1:
+        return "none (no denominator was 0)"
     values = [v for v in values if v != ANY_AT_ZERO]
     first = fitting or values[0]
     others = [

@@ -29,7 +29,12 @@ def repro(case: Case, result: Result) -> str:
 
 def _title(case: Case, result: Result) -> str:
     name = result.judgement.dialect or result.judgement.hint or result.verdict
-    return f"# {result.candidate} {result.version}: {case.feature}, {result.dtype} ({name})"
+    return _comment(f"{result.candidate} {result.version}: {case.feature}, {result.dtype} ({name})")
+
+
+def _comment(text: str) -> str:
+    """One line of comment, whatever the text holds: it comes from the candidate, and people paste it."""
+    return "# " + "".join(c if c.isprintable() else " " for c in text)
 
 
 def _told(case: Case, result: Result) -> list[str]:
@@ -37,14 +42,17 @@ def _told(case: Case, result: Result) -> list[str]:
     detail = result.judgement.detail
     got = [] if result.output is None else [f"# got      {_row(result.output.get('relevance', result.output.get('pattern')))}"]
     if result.output is None and "why" in detail:
-        got = [f"# got      {detail['why']}"]
+        got = [_comment(f"got      {detail['why']}")]
     exact = ", ".join(" ".join(str(v) for v in case.expected[name].reshape(-1)) for name in case.answers)
     return [*got, f"# expected {exact}"]
 
 
 def _row(given: Any) -> str:
+    """The numbers of an answer; of what is no array of floats, what it is."""
     parts = given if isinstance(given, list | tuple) else [given]
-    return ", ".join(" ".join(repr(float(v)) for v in np.asarray(part).reshape(-1)) for part in parts)
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind == "f" for part in parts):
+        return " and ".join(sorted({getattr(getattr(part, "dtype", None), "name", type(part).__name__) for part in parts}))
+    return ", ".join(" ".join(repr(float(v)) for v in part.reshape(-1)) for part in parts)
 
 
 # torch ------------------------------------------------------------------------------------------------------------------
@@ -210,7 +218,7 @@ def _generic(asked: Asked, result: Result) -> list[str]:
     (node,) = asked["nodes"]
     how = f"'dtype': {result.dtype!r}, 'device': {result.device!r}"
     return [
-        f"import numpy as np; from adapter import run  # the adapter of {result.candidate}",
+        f"import numpy as np; from adapter import run  {_comment(f'the adapter of {result.candidate}')}",
         f"node = {_literal(node)}",
         f"case = {{'nodes': [node], 'rules': {_literal(asked['rules'])}, {how}}}",
         f"case |= {_literal({k: asked[k] for k in ('x', 'relevance') if k in asked})}",
