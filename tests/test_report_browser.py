@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(BROWSER is None or DRIVER is None, reason="needs chromium and chromedriver on the PATH"),
 ]
-pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'lrp-ref[browser]'")
+pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'lrp-ref[test]'")
 
 
 def runs() -> list[Run]:
