@@ -169,9 +169,10 @@ class Harness:
         return total
 
     def _children(self) -> list[psutil.Process]:
+        found: list[psutil.Process] = []
         with suppress(psutil.Error):
-            return psutil.Process(self.process.pid).children(recursive=True)
-        return []
+            found += psutil.Process(self.process.pid).children(recursive=True)
+        return found
 
     def bye(self) -> int | None:
         """End politely; the exit status, or None if the program did not end by itself."""
