@@ -46,3 +46,11 @@ def test_layers_with_equal_arrays_are_equal() -> None:
     assert layer != lrp.Dense(np.ones((2, 3)))
     assert layer != lrp.Dense(np.ones((2, 3), np.float32), np.zeros(2, np.float32))
     assert layer != lrp.Flatten()
+
+
+def test_the_ledger_of_a_batch_norm_that_shifts_by_another_mean_is_allowed_what_its_bias_costs() -> None:
+    """With variance_squared the bias is beta - mean / root, without gamma: it may be larger than beta and gamma mean / root."""
+    one, half = np.ones(1, np.float16), np.full(1, 0.5, np.float16)
+    layer = lrp.BatchNorm(half, 0 * one, one, one, 1.25, linearization="variance_squared")
+    x, relevance = np.array([[[0, 0.5]]], np.float16), np.array([[[0, 1]]], np.float16)
+    lrp.propagate(layer, x, relevance, lrp.AlphaBeta(2, 1)).ledger.check()

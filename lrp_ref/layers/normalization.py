@@ -45,16 +45,17 @@ class BatchNorm(ByValue):
         epsilon = number(self.epsilon, x, "BatchNorm.epsilon")
         g = gamma / _root(variance + epsilon, "variance + epsilon")
         y = g * x + (beta - g * mean)
-        weight, bias, seen = g, beta - g * mean, x
-        if self.linearization == "centered":
-            bias, seen = beta, x - mean
-        elif self.linearization == "without_epsilon":
+        weight, shift, seen = g, g * mean, x
+        if self.linearization == "without_epsilon":
             weight = gamma / _root(variance, "variance")
-            bias = beta - weight * mean
+            shift = weight * mean
         elif self.linearization == "variance_squared":
             root = _root(variance * variance + epsilon, "variance^2 + epsilon")
-            weight, bias = gamma / root, beta - mean / root
-        work = absolute(beta) + absolute(weight * mean)
+            weight, shift = gamma / root, mean / root
+        bias = beta - shift
+        if self.linearization == "centered":
+            bias, seen = beta, x - mean
+        work = absolute(beta) + absolute(shift)
         spread = full((1, *x.shape[1:]), 0, x)
         serves = x != mean if self.linearization == "at_mean_zero" else None
         return Affine((Routed(weight, _same, _same),), (seen,), bias + spread, y, work + spread, 4, serves)
