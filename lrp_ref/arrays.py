@@ -12,6 +12,8 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from lrp_ref import fast
+
 Array = Any  # an array of any array-API namespace; the namespaces share no common static type
 Number = Any  # int, float, Fraction, or an element type of an exact array
 
@@ -92,14 +94,35 @@ def full(shape: Sequence[int], value: Number, like: Array) -> Array:
     return xp.full(tuple(shape), float(value), dtype=like.dtype, device=array_api_compat.device(like))
 
 
+def constant(shape: Sequence[int], value: Number, like: Array) -> Array:
+    """An array of `shape` that holds `value` and is only read: it takes the memory of one element."""
+    return namespace(like).broadcast_to(full((1,) * len(shape), value, like), tuple(shape))
+
+
+def all_finite(a: Array) -> bool:
+    """Whether no element of a float array is NaN or infinite."""
+    xp = namespace(a)
+    if fast.on(a) and a.flags.c_contiguous:
+        with np.errstate(all="ignore"):
+            flat = a.reshape(-1)
+            if np.isfinite(np.dot(flat, flat)):  # one pass that writes nothing; large squares are no proof of infinity
+                return True
+    return bool(xp.all(xp.isfinite(a)))
+
+
 def pos(a: Any) -> Any:
     """a+ = max(a, 0), of an array, of weights or of contributions."""
-    return a.positive_part() if hasattr(a, "positive_part") else namespace(a).maximum(a, 0 * a)
+    return a.positive_part() if hasattr(a, "positive_part") else namespace(a).maximum(a, _zero(a))
 
 
 def neg(a: Any) -> Any:
     """a- = min(a, 0), of an array, of weights or of contributions."""
-    return a.negative_part() if hasattr(a, "negative_part") else namespace(a).minimum(a, 0 * a)
+    return a.negative_part() if hasattr(a, "negative_part") else namespace(a).minimum(a, _zero(a))
+
+
+def _zero(a: Array) -> Array:
+    """0, in the arithmetic of a."""
+    return a.dtype.type(0) if isinstance(a, np.ndarray) and not is_exact(a) else 0 * a
 
 
 def absolute(a: Any) -> Any:
@@ -154,9 +177,8 @@ def checked(name: str, a: Array) -> Array:
     xp = namespace(a)
     if not xp.isdtype(a.dtype, "real floating"):
         raise LRPError(f"{name}: expected a float dtype, got {a.dtype}; convert with astype(float64) or lrp_ref.exact(...)")
-    finite = xp.isfinite(a)
-    if not bool(xp.all(finite)):
-        flat = int(xp.argmin(xp.astype(xp.reshape(finite, (-1,)), xp.int8)))
+    if not all_finite(a):
+        flat = int(xp.argmin(xp.astype(xp.reshape(xp.isfinite(a), (-1,)), xp.int8)))
         index = tuple(int(i) for i in np.unravel_index(flat, a.shape))
         raise LRPError(f"{name}{_at(index)}: expected a finite number, got {float(a[index])}; mask or repair it first")
     return a

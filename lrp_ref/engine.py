@@ -1,8 +1,8 @@
 """The engine: normalise every row of a rule's contributions, and distribute."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from math import prod
 from operator import add
 from typing import Any, NamedTuple
@@ -13,12 +13,14 @@ from lrp_ref.arrays import (
     Array,
     LRPError,
     absolute,
+    all_finite,
     full,
     is_exact,
     namespace,
     where,
 )
 from lrp_ref.dialects import Dialect
+from lrp_ref.fast import relevance as fast_relevance
 from lrp_ref.layers import Layer
 from lrp_ref.ledger import Ledger
 from lrp_ref.problem import Problem, settle
@@ -55,6 +57,7 @@ def propagate(
     bias: str | None = None,
     dialect: Dialect | None = None,
     representation: str = "structured",
+    output: Array | None = None,
 ) -> Result:
     """Hand the relevance of a layer's output back to its inputs, R_i = sum_k sum_j scale n_ji / stab(d_j) R_j.
 
@@ -62,15 +65,17 @@ def propagate(
     rule: a rule of `lrp_ref.rules`. stabilizer: default none, and Epsilon's own for Epsilon.
     bias: what becomes of the bias, one of the rule's `bias` modes, the first by default. dialect: supplies what is
     not given here. representation: "structured", "explicit" (a dense matrix), "sparse" (SciPy, NumPy floats only).
+    output: the layer's output at x where you have it, believed as it is: saves a forward pass.
 
     Raises `LRPError` for integer or non-finite input, shapes or dtypes that do not fit, parameters or conventions
     that do not exist, and relevance that overflows the dtype. Inputs are never modified.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is refused in one line
-        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation)
-        shares = list(normalized(problem))
-        received, ledger = shares_to_result(problem, shares)
-    _refuse_overflow(layer, [*(share.stabilized for share in shares), *received])
+        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation, output)
+        shares = None if fast_relevance.serves(problem) else list(normalized(problem))
+        received = fast_relevance.received(problem, parts_of) if shares is None else received_by(problem, shares)
+    _refuse_overflow(layer, [*(share.stabilized for share in shares or ()), *received])
+    ledger = _ledger(problem, received, lambda: list(normalized(problem)) if shares is None else shares)
     shaped = tuple(namespace(r).reshape(r, (*problem.lead, *r.shape[1:])) for r in received)
     return Result(shaped if isinstance(x, tuple | list) else shaped[0], ledger)
 
@@ -78,7 +83,7 @@ def propagate(
 def _refuse_overflow(layer: Layer, arrays: list[Array]) -> None:
     """An overflow would hand on infinities, or silently nothing at all."""
     for a in arrays:
-        if not is_exact(a) and not bool(namespace(a).all(namespace(a).isfinite(a))):
+        if not is_exact(a) and not all_finite(a):
             raise LRPError(
                 f"{type(layer).__name__}: a sum or a quotient overflows {a.dtype}; use a wider dtype, or scale the data"
             )
@@ -87,7 +92,7 @@ def _refuse_overflow(layer: Layer, arrays: list[Array]) -> None:
 def shares_to_result(problem: Problem, shares: list[Share]) -> tuple[tuple[Array, ...], Ledger]:
     """The relevance at every input, (batch, ...), and the ledger."""
     received = received_by(problem, shares)
-    return received, _ledger(problem, shares, received)
+    return received, _ledger(problem, received, lambda: shares)
 
 
 def messages(
@@ -171,7 +176,26 @@ def _redistributed(problem: Problem, shares: list[Share]) -> Array:
     return where(count != 0, taken, 0) / where(count != 0, count, 1)
 
 
-def _ledger(problem: Problem, shares: list[Share], received: tuple[Array, ...]) -> Ledger:
+def _ledger(problem: Problem, received: tuple[Array, ...], shares: Callable[[], list[Share]]) -> Ledger:
+    """The account, whose columns are computed when they are read: they cost as much as the relevance."""
+    parts = cache(shares)
+
+    def columns() -> dict[str, Array]:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return _columns(problem, parts())
+
+    def bound() -> Array:
+        if is_exact(problem.arrived):
+            return full((problem.arrived.shape[0],), 0, problem.arrived)
+        from lrp_ref.gauges import ledger_tolerance  # which itself needs the engine
+
+        return ledger_tolerance(problem, parts())
+
+    return Ledger(arrived=problem.arrived, received=received, columns=columns, bound=bound)
+
+
+def _columns(problem: Problem, shares: list[Share]) -> dict[str, Array]:
+    """The ledger's bias, stabilizer, dropped and rho, shaped as the output."""
     xp, arrived = namespace(problem.arrived), problem.flat(problem.arrived)
     kept, withheld = (problem.flat(a) for a in _shared(problem))
     zero = 0 * arrived
@@ -193,19 +217,8 @@ def _ledger(problem: Problem, shares: list[Share], received: tuple[Array, ...]) 
             dropped = dropped + where(connected, zero, taken * share.s)
         else:
             bias, stabilizer = bias + part.c * share.s, stabilizer + (share.stabilized - share.d) * share.s
-    shaped = {
-        name: xp.reshape(column + zero, problem.arrived.shape)
-        for name, column in (("bias", bias), ("stabilizer", stabilizer), ("dropped", dropped), ("rho", rho))
-    }
-
-    def bound() -> Array:
-        if is_exact(arrived):
-            return full((problem.arrived.shape[0],), 0, arrived)
-        from lrp_ref.gauges import ledger_tolerance  # which itself needs the engine
-
-        return ledger_tolerance(problem, shares)
-
-    return Ledger(arrived=problem.arrived, received=received, bound=bound, **shaped)
+    columns = {"bias": bias, "stabilizer": stabilizer, "dropped": dropped, "rho": rho}
+    return {name: xp.reshape(column + zero, problem.arrived.shape) for name, column in columns.items()}
 
 
 def _shared(problem: Problem) -> tuple[Array, Array]:

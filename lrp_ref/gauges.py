@@ -62,7 +62,7 @@ class Gauges:
         """
         columns = zip(self.G, self.H, self.S, strict=True)
         return tuple(
-            allowed(_float64(G), _float64(H), _float64(S), self.fan_in, self.fan_out, float(self.kappa), dtype)
+            allowed(in_float64(G), in_float64(H), in_float64(S), self.fan_in, self.fan_out, float(self.kappa), dtype)
             for G, H, S in columns
         )
 
@@ -91,7 +91,7 @@ def gauges(problem: Problem, shares: list[Share]) -> Gauges:
     columns, kappa, total_H = [], number(0, zero), zero
     for share in shares:
         A = share.part.n.gauge()
-        Z = A.rows() + _constant_work(problem, share, forward) + zero
+        Z = A.rows() + constant_work(problem, share, forward) + zero
         live = share.active != 0
         D = where(live, absolute(share.stabilized), 1)
         condition = where(live, Z / D, 0)
@@ -156,6 +156,7 @@ def _widened(problem: Problem, shares: list[Share]) -> tuple[Problem, list[Share
 
     affine = problem.affine
     fields = {name: widened(getattr(affine, name)) for name in ("bias", "y", "bias_work")}
+    fields["output"] = fields.pop("y")
     affine = replace(affine, inputs=tuple(map(widened, affine.inputs)), **fields)
     weights, inputs = structure(problem.weights), problem.inputs.map(widened)
     twin = replace(problem, affine=affine, weights=weights, inputs=inputs, arrived=widened(problem.arrived))
@@ -177,14 +178,18 @@ def _column(problem: Problem, A: Any, share: Share, t: Array, condition: Array, 
     live = share.active != 0
     inverse = where(live, 1 / where(live, absolute(share.stabilized), 1), 0)
     G, H = as_tuple(A.distribute(t)), as_tuple(A.distribute(t * condition))
+    return G, H, underflow(problem, A, t, inverse, m)
+
+
+def underflow(problem: Problem, A: Any, t: Array, inverse: Array, m: int) -> tuple[Array, ...]:
+    """S, how many smallest numbers of the format every input may be off by: t = |scale R / D|, inverse = 1 / |D|."""
     one = full(inverse.shape, 1, inverse)
     through = as_tuple(A.distribute(one + (m + 3) * t * inverse))
     size = as_tuple(problem.weights.connections().contributions().distribute(t + inverse + one))
-    S = tuple(a + (absolute(x) + 1) * s + 1 for a, x, s in zip(through, problem.affine.inputs, size, strict=True))
-    return G, H, S
+    return tuple(a + (absolute(x) + 1) * s + 1 for a, x, s in zip(through, problem.affine.inputs, size, strict=True))
 
 
-def _constant_work(problem: Problem, share: Share, forward: Array) -> Array:
+def constant_work(problem: Problem, share: Share, forward: Array) -> Array:
     """The magnitudes behind c_j, behind taps on padding, and behind a stabiliser that depends on other outputs."""
     part = share.part
     work = absolute(part.c) if part.work is None else part.work
@@ -199,7 +204,7 @@ def _constant_work(problem: Problem, share: Share, forward: Array) -> Array:
     return work
 
 
-def _float64(a: Array) -> Array:
+def in_float64(a: Array) -> Array:
     """A gauge as float64: exact ones rounded, arrays of other namespaces at their own highest precision."""
     xp = namespace(a)
     return np.asarray([float(v) for v in a.reshape(-1)]).reshape(a.shape) if is_exact(a) else xp.astype(a, xp.float64)
@@ -218,19 +223,20 @@ def allowed(G: Any, H: Any, S: Any, fan_in: int, fan_out: int, kappa: float, dty
     if dtype not in UNIT_ROUNDOFF:
         raise LRPError(f"bounds are known for {', '.join(UNIT_ROUNDOFF)}; got dtype {dtype!r}")
     u, eta = UNIT_ROUNDOFF[dtype], SMALLEST[dtype]
-    rho = _gamma(fan_in + 3, u) * kappa + 2 * u
+    rho = gamma(fan_in + 3, u) * kappa + 2 * u
     if not rho < 1:
         return G * 0 + float("inf")
-    spread = (1 + _gamma(fan_out + 4, u)) * (1 + u) - 1 + 2 * u
-    return (spread * G + _gamma(fan_in + 3, u) * H) / (1 - rho) + eta * S
+    spread = (1 + gamma(fan_out + 4, u)) * (1 + u) - 1 + 2 * u
+    return (spread * G + gamma(fan_in + 3, u) * H) / (1 - rho) + eta * S
 
 
 def allowed_forward(Y: Any, fan_in: int, dtype: str) -> Any:
     """The bound of the layer's output: gamma_(m+4) sum |w x| + |b|, and underflow."""
-    return _gamma(fan_in + 4, UNIT_ROUNDOFF[dtype]) * Y + SMALLEST[dtype] * (fan_in + 2)
+    return gamma(fan_in + 4, UNIT_ROUNDOFF[dtype]) * Y + SMALLEST[dtype] * (fan_in + 2)
 
 
-def _gamma(k: int, u: float) -> float:
+def gamma(k: int, u: float) -> float:
+    """gamma_k = k u / (1 - k u), infinite where k u >= 1."""
     return k * u / (1 - k * u) if k * u < 1 else float("inf")
 
 

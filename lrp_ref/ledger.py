@@ -1,6 +1,6 @@
-"""Where the relevance went that no input received."""
+"""Where the relevance went that no input received: of one propagation, and of a whole network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
@@ -21,12 +21,29 @@ class Ledger:
     """
 
     arrived: Array
-    bias: Array
-    stabilizer: Array
-    dropped: Array
-    rho: Array
     received: tuple[Array, ...]
+    columns: Callable[[], Mapping[str, Array]]  # computes bias, stabilizer, dropped and rho when one of them is first read
     bound: Callable[[], Array]  # computes `tolerance`, which costs more than the relevance itself
+
+    @cached_property
+    def _computed(self) -> Mapping[str, Array]:
+        return self.columns()
+
+    @property
+    def bias(self) -> Array:
+        return self._computed["bias"]
+
+    @property
+    def stabilizer(self) -> Array:
+        return self._computed["stabilizer"]
+
+    @property
+    def dropped(self) -> Array:
+        return self._computed["dropped"]
+
+    @property
+    def rho(self) -> Array:
+        return self._computed["rho"]
 
     @cached_property
     def tolerance(self) -> Array:
@@ -49,9 +66,78 @@ class Ledger:
 
     def check(self) -> None:
         """Raise `LRPError` unless the identity holds: exactly in rationals, within its bound in floats."""
-        off = absolute(self.imbalance())
-        for sample in range(off.shape[0]):
-            gap, allowed = off[sample], self.tolerance[sample]
-            if not gap <= allowed:
-                kind = "exact arithmetic" if is_exact(off) else f"allowed {float(allowed):.3g}"
-                raise LRPError(f"ledger of sample {sample} does not balance: off by {gap} ({kind})")
+        _check(self.imbalance(), lambda: self.tolerance)
+
+
+@dataclass(frozen=True, eq=False)
+class NodeAccount:
+    """The ledger of one node in sums per sample, each (N,): arrived = received + bias + stabilizer + dropped."""
+
+    arrived: Array
+    received: Array
+    bias: Array
+    stabilizer: Array
+    dropped: Array
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkLedger:
+    """The account of a whole network in sums per sample, each (N,).
+
+    seed: at every output, what relevance started from. received: at every input, what it came to. nodes: the account of
+    every node. The audit identity:
+
+        sum received + sum over nodes (bias + stabilizer + dropped) = sum seed
+    """
+
+    seed: Mapping[str, Array]
+    received: Mapping[str, Array]
+    accounts: Callable[[], Mapping[str, NodeAccount]]  # computes `nodes`, which costs as much as the relevance itself
+    bound: Callable[[], Array]  # computes `tolerance`, which costs more
+
+    @cached_property
+    def nodes(self) -> Mapping[str, NodeAccount]:
+        """The account of every node, from the output to the input."""
+        return self.accounts()
+
+    @cached_property
+    def tolerance(self) -> Array:
+        """Per sample, how far rounding may leave the two sides of the identity apart; 0 where arithmetic is exact."""
+        return self.bound()
+
+    def totals(self) -> dict[str, object]:
+        """The sum of every column: arrived (the seed), received (at the inputs), bias, stabilizer, dropped."""
+        lost = {name: [getattr(row, name) for row in self.nodes.values()] for name in ("bias", "stabilizer", "dropped")}
+        columns = {"arrived": [*self.seed.values()], "received": [*self.received.values()], **lost}
+        return {name: namespace(parts[0]).sum(reduce(add, parts)) for name, parts in columns.items()}
+
+    def imbalance(self) -> Array:
+        """Per sample: seed minus received, bias, stabilizer and dropped; 0 where arithmetic is exact."""
+        lost = [row.bias + row.stabilizer + row.dropped for row in self.nodes.values()]
+        return reduce(add, self.seed.values()) - reduce(add, self.received.values()) - reduce(add, lost)
+
+    def check(self) -> None:
+        """Raise `LRPError` unless the identity holds: exactly in rationals, within its bound in floats."""
+        _check(self.imbalance(), lambda: self.tolerance)
+
+    def __str__(self) -> str:
+        """A table: a row per node, from the output to the input, summed over samples."""
+        names = ("arrived", "received", "bias", "stabilizer", "dropped")
+        width = max([5, *map(len, self.nodes)])
+        rows = [f"{'node':{width}}" + "".join(f"{name:>14}" for name in names)]
+        for node, row in self.nodes.items():
+            sums = (float(namespace(row.arrived).sum(getattr(row, name))) for name in names)
+            rows.append(f"{node:{width}}" + "".join(f"{value:14.6g}" for value in sums))
+        whole = self.totals()
+        return "\n".join([*rows, f"{'total':{width}}" + "".join(f"{float(whole[name]):14.6g}" for name in names)])  # type: ignore[arg-type]
+
+
+def _check(imbalance: Array, tolerance: Callable[[], Array]) -> None:
+    off = absolute(imbalance)
+    exact = is_exact(off)
+    bound = 0 * off if exact else tolerance()
+    for sample in range(off.shape[0]):
+        gap, allowed = off[sample], bound[sample]
+        if not gap <= allowed:
+            kind = "exact arithmetic" if exact else f"allowed {float(allowed):.3g}"
+            raise LRPError(f"ledger of sample {sample} does not balance: off by {gap} ({kind})")

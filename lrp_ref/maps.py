@@ -7,13 +7,16 @@ so that the explicit representation does not inherit a mistake of the structured
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from lrp_ref import fast
 from lrp_ref.arrays import Array, flattened, full, namespace, widened
+from lrp_ref.fast.blocks import convolve, multiply_dense
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,38 @@ def _placed(weight: Array, table: Any) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class DenseMap:
-    """y = W x; weight (out, in)."""
+    """y = W x; weight (out, in) is what the elementwise `modify` makes of `base`, formed only where it is asked for."""
 
-    weight: Array
+    base: Array
+    modify: Callable[[Array], Array] | None = None
 
-    def with_weight(self, weight: Array) -> "DenseMap":
-        return DenseMap(weight)
+    @cached_property
+    def weight(self) -> Array:
+        return self.base if self.modify is None else self.modify(self.base)
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        return (self.base.shape[0],)
+
+    def mapped(self, f: Callable[..., Array], *others: "DenseMap") -> "DenseMap":
+        maps = (self, *others)
+        if not fast.on(*(m.base for m in maps)) or any(m.base is not self.base for m in maps):
+            return DenseMap(f(*(m.weight for m in maps)))
+        if maps == (self,) and self.modify is None:
+            return DenseMap(self.base, f)
+        return DenseMap(self.base, lambda w: f(*(w if m.modify is None else m.modify(w) for m in maps)))
 
     def connections(self) -> "DenseMap":
-        return DenseMap(full(self.weight.shape, 1, self.weight))
+        return self.mapped(lambda w: full(w.shape, 1, w))
 
     def apply(self, u: Array) -> Array:
+        if self.modify is not None and fast.on(u, self.base):
+            return multiply_dense([[(None, [(0, self)])]], [u], adjoint=False)[0]
         return u @ self.weight.T
 
     def adjoint(self, s: Array) -> Array:
+        if self.modify is not None and fast.on(s, self.base):
+            return multiply_dense([[(None, [(0, self)])]], [s], adjoint=True)[0]
         return s @ self.weight
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
@@ -114,6 +135,13 @@ class ConvMap:
     def out(self) -> tuple[int, ...]:
         return self.window.output(self.size[1:])
 
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        return (self.weight.shape[0], *self.out)
+
+    def mapped(self, f: Callable[..., Array], *others: "ConvMap") -> "ConvMap":
+        return self.with_weight(f(self.weight, *(m.weight for m in others)))
+
     def with_weight(self, weight: Array) -> "ConvMap":
         return replace(self, weight=weight)
 
@@ -128,6 +156,8 @@ class ConvMap:
             yield at, xp.matrix_transpose(matrix) if transposed else matrix
 
     def apply(self, u: Array) -> Array:
+        if fast.on(u, self.weight):
+            return convolve([[(None, [(0, self)])]], [u], adjoint=False)[0]
         xp, padded = namespace(u), self.window.pad(u)
         total = full((u.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)), 0, u)
         for at, matrix in self._taps(transposed=False):
@@ -136,6 +166,8 @@ class ConvMap:
         return xp.reshape(total, (u.shape[0], self.weight.shape[0], *self.out))
 
     def adjoint(self, s: Array) -> Array:
+        if fast.on(s, self.weight):
+            return convolve([[(None, [(0, self)])]], [s], adjoint=True)[0]
         xp = namespace(s)
         grouped = xp.reshape(s, (s.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)))
         total = self.window.pad(full((s.shape[0], *self.size), 0, s))
@@ -164,8 +196,12 @@ class Transposed:
     def weight(self) -> Array:
         return self.conv.weight
 
-    def with_weight(self, weight: Array) -> "Transposed":
-        return Transposed(self.conv.with_weight(weight))
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        return self.conv.size
+
+    def mapped(self, f: Callable[..., Array], *others: "Transposed") -> "Transposed":
+        return Transposed(self.conv.mapped(f, *(m.conv for m in others)))
 
     def connections(self) -> "Transposed":
         return Transposed(self.conv.connections())
@@ -190,6 +226,9 @@ class WindowMap:
     wired: Array
     window: Window
     size: tuple[int, ...]
+
+    def mapped(self, f: Callable[..., Array], *others: "WindowMap") -> "WindowMap":
+        return self.with_weight(f(self.weight, *(m.weight for m in others)))
 
     def with_weight(self, weight: Array) -> "WindowMap":
         return replace(self, weight=weight)
@@ -236,11 +275,11 @@ class Routed:
     gather: Callable[[Array], Array]
     scatter: Callable[[Array], Array]
 
-    def with_weight(self, weight: Array) -> "Routed":
-        return replace(self, weight=weight)
+    def mapped(self, f: Callable[..., Array], *others: "Routed") -> "Routed":
+        return replace(self, weight=f(self.weight, *(m.weight for m in others)))
 
     def connections(self) -> "Routed":
-        return self.with_weight(full(self.weight.shape, 1, self.weight))
+        return self.mapped(lambda w: full(w.shape, 1, w))
 
     def apply(self, u: Array) -> Array:
         return self.weight * self.gather(u)

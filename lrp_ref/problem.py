@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from inspect import signature
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, checked, flattened, full, namespace, number, same_arithmetic
 from lrp_ref.contributions import Inputs, explicit, structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.layers import Affine, Conv, Embedding, Layer, MaxPool
+from lrp_ref.layers.affine import arity
+from lrp_ref.maps import Routed
 from lrp_ref.rules import Epsilon, Pass, Shares, ZBox, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
 
@@ -38,7 +41,7 @@ class Problem:
 
     def flat(self, a: Array) -> Array:
         """A y-shaped array in the shape that this representation's rows have."""
-        wide = namespace(a).broadcast_to(a, self.affine.y.shape)
+        wide = namespace(a).broadcast_to(a, self.affine.shape)
         explicit_rows = not hasattr(self.weights, "maps")
         return flattened(wide) if explicit_rows else wide
 
@@ -52,8 +55,12 @@ def settle(
     bias: str | None = None,
     dialect: Dialect | None = None,
     representation: str = "structured",
+    output: Array | None = None,
 ) -> Problem:
-    """Check everything at the door, and settle every convention: explicit argument, dialect, reference."""
+    """Check everything at the door, and settle every convention: explicit argument, dialect, reference.
+
+    output: the layer's output at x where it is known, believed as it is.
+    """
     given = tuple(x) if isinstance(x, tuple | list) else (x,)
     if given and isinstance(x, list | tuple) and not any(hasattr(a, "shape") for a in given):
         raise LRPError(f"x: expected an array, got a {type(x).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
@@ -61,26 +68,18 @@ def settle(
     _check_count(layer, given)
     if isinstance(layer, Embedding):
         same_arithmetic("Embedding.weight", layer.weight, "relevance", checked("relevance", relevance))
-    else:
-        for index, array in enumerate(given):
-            checked(f"x[{index}]" if len(given) > 1 else "x", array)
-            same_arithmetic("x", given[0], f"x[{index}]", array)
+    lead, batched = entered(layer, given)
     checked("relevance", relevance)
-    axes = max(given[0].ndim, 1) - 1 if layer.axes is None else layer.axes
-    if given[0].ndim < max(axes, layer.axes is None):
-        raise LRPError(f"{type(layer).__name__}: expected x with at least {axes} axes, got shape {tuple(given[0].shape)}")
-    lead = tuple(given[0].shape[: given[0].ndim - axes])
-    for index, array in enumerate(given):
-        if array.ndim != given[0].ndim or tuple(array.shape[: len(lead)]) != lead:
-            first = tuple(given[0].shape)
-            raise LRPError(f"x[{index}]: expected the axes and batch size of x[0], {first}, got {tuple(array.shape)}")
-    batched = tuple(namespace(a).reshape(a, (prod(lead), *a.shape[a.ndim - axes :])) for a in given)
     if dialect is not None:
         layer, rule, stabilizer, bias = dialect.apply(layer, rule, stabilizer, bias)
     affine = layer.affine(*batched)
     if not isinstance(layer, Embedding):
         same_arithmetic("x", given[0], "relevance", relevance)
-    expected = (*lead, *affine.y.shape[1:])
+    if output is not None:
+        affine = replace(affine, output=namespace(output).reshape(output, (prod(lead), *output.shape[len(lead) :])))
+        if tuple(affine.y.shape) != affine.shape:
+            raise LRPError(f"output: expected shape {(*lead, *affine.shape[1:])}, got {tuple(output.shape)}")
+    expected = (*lead, *affine.shape[1:])
     if tuple(relevance.shape) != expected:
         raise LRPError(f"relevance: expected the output's shape {expected}, got {tuple(relevance.shape)}")
     check_conventions(rule)
@@ -92,13 +91,13 @@ def settle(
     if representation not in REPRESENTATIONS:
         raise LRPError(f"representation is one of {', '.join(REPRESENTATIONS)}; got {representation!r}")
     if representation == "explicit":
-        entries = prod(affine.y.shape[1:]) * sum(prod(a.shape[1:]) for a in affine.inputs)
+        entries = prod(affine.shape[1:]) * sum(prod(a.shape[1:]) for a in affine.inputs)
         if entries > MOST_ENTRIES:
             raise LRPError(f"an explicit matrix would have {entries:.2g} entries; use representation='structured' or 'sparse'")
     weights, inputs = _represent(representation, affine.maps, affine.inputs)
     if isinstance(rule, Pass) and not isinstance(layer, MaxPool):
         _only_moves(layer, affine)
-    arrived = namespace(relevance).reshape(relevance, (prod(lead), *affine.y.shape[1:]))
+    arrived = namespace(relevance).reshape(relevance, (prod(lead), *affine.shape[1:]))
     resolved = _in_arithmetic(rule, affine.inputs, representation)
     padded = None
     if getattr(rule, "padding", None) == "counted" and isinstance(layer, Conv):
@@ -113,6 +112,31 @@ def settle(
         return settle(layer, x, relevance, rule, stabilizer, bias)
 
     return Problem(affine, weights, inputs, resolved, bias, stabilizer, arrived, lead, padded, twin)
+
+
+def entered(layer: Layer, given: tuple[Array, ...]) -> tuple[tuple[int, ...], tuple[Array, ...]]:
+    """The batch axes, and the inputs with all of them as one: (lead, ((batch, ...), ...)). Refuses inputs that do not fit."""
+    if not isinstance(layer, Embedding):
+        for index, array in enumerate(given):
+            checked(f"x[{index}]" if len(given) > 1 else "x", array)
+            same_arithmetic("x", given[0], f"x[{index}]", array)
+    axes = max(given[0].ndim, 1) - 1 if layer.axes is None else layer.axes
+    if given[0].ndim < max(axes, layer.axes is None):
+        raise LRPError(f"{type(layer).__name__}: expected x with at least {axes} axes, got shape {tuple(given[0].shape)}")
+    lead = tuple(given[0].shape[: given[0].ndim - axes])
+    for index, array in enumerate(given):
+        if array.ndim != given[0].ndim or tuple(array.shape[: len(lead)]) != lead:
+            first = tuple(given[0].shape)
+            raise LRPError(f"x[{index}]: expected the axes and batch size of x[0], {first}, got {tuple(array.shape)}")
+    return lead, tuple(namespace(a).reshape(a, (prod(lead), *a.shape[a.ndim - axes :])) for a in given)
+
+
+def output(layer: Layer, *given: Array) -> Array:
+    """The layer's output y at its inputs, batch axes first."""
+    lead, batched = entered(layer, given)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by whoever asked
+        y = layer.affine(*batched).y
+    return namespace(y).reshape(y, (*lead, *y.shape[1:]))
 
 
 def _check_kinds(layer: Any, rule: Any, stabilizer: Any, dialect: Any) -> None:
@@ -133,10 +157,9 @@ def _brief(value: Any) -> str:
 
 def _check_count(layer: Layer, given: tuple[Any, ...]) -> None:
     """Refuse more or fewer inputs than the layer takes, and what is no array."""
-    parameters = signature(layer.affine).parameters.values()
-    several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if not given or (not several and len(given) != len(parameters)):
-        expected = "a tuple of inputs" if several else f"{len(parameters)} input(s)"
+    count = arity(layer)
+    if not given or count not in (None, len(given)):
+        expected = "a tuple of inputs" if count is None else f"{count} input(s)"
         raise LRPError(f"{type(layer).__name__}: expected {expected}, got {len(given)}")
     for array in given:
         if not hasattr(array, "shape"):
@@ -237,6 +260,8 @@ def _check_box(x: Array, low: Array, high: Array) -> None:
 
 def _only_moves(layer: Layer, affine: Affine) -> None:
     """Refuse Pass where an output mixes several inputs."""
+    if len(affine.maps) == 1 and isinstance(affine.maps[0], Routed):
+        return
     xp = namespace(affine.y)
     ones = structured(affine.maps, affine.inputs)[0].connections().contributions().rows()
     if bool(xp.any(ones > 1)):

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from lrp_ref import fast
 from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, sqrt, where
 
 
@@ -37,6 +40,8 @@ class Stabilizer:
 
 def sign(d: Array, at_zero: int) -> Array:
     """+1 or -1, and `at_zero` where d = 0."""
+    if at_zero == 1 and fast.on(d):
+        return np.copysign(d.dtype.type(1), d + 0)  # -0.0 + 0 is 0.0
     one = full(d.shape, 1, d)
     return where(d > 0, one, where(d < 0, -one, at_zero * one))
 

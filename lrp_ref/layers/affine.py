@@ -1,12 +1,13 @@
 """A layer at x is an affine map, y = W x + b: what every layer hands to the engine."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import reduce
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, reduce
+from inspect import signature
 from operator import add
 from typing import Any, Protocol
 
-from lrp_ref.arrays import Array, LRPError, full, namespace, same_arithmetic
+from lrp_ref.arrays import Array, LRPError, constant, full, namespace, same_arithmetic
 from lrp_ref.maps import Routed
 
 Pairs = tuple[tuple[int, int], ...]
@@ -16,19 +17,32 @@ Pairs = tuple[tuple[int, int], ...]
 class Affine:
     """The layer at its inputs, as relevance sees it. Batch axis first everywhere.
 
-    `maps` has one linear map per input. `bias` broadcasts against `y`, the true output.
+    `maps` has one linear map per input. `bias` broadcasts against `y`, the true output: `output` itself,
+    or what it returns when `y` is first read.
     `bias_work` bounds the magnitudes that forming the bias may pass through, where that is more than |b|;
     `roundings` counts the operations behind one weight (0 for a weight that is given).
     `serves` masks the outputs that take part; the relevance of the others is dropped.
+    `is_sum`: y is the sum of maps(inputs) and bias, so that relevance sees what the layer computes.
     """
 
     maps: tuple[Any, ...]
     inputs: tuple[Array, ...]
     bias: Array
-    y: Array
+    output: Array | Callable[[], Array]
     bias_work: Array | None = None
     roundings: int = 0
     serves: Array | None = None
+    is_sum: bool = False
+
+    @cached_property
+    def y(self) -> Array:
+        return self.output() if callable(self.output) else self.output
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of y, without forming it where the map knows."""
+        outputs = getattr(self.maps[0], "outputs", None)
+        return tuple(self.y.shape) if outputs is None else (self.inputs[0].shape[0], *outputs)
 
 
 class ByValue:
@@ -61,11 +75,23 @@ class Layer(Protocol):
     def affine(self, *inputs: Array) -> Affine: ...
 
 
+def arity(layer: Layer) -> int | None:
+    """How many inputs the layer takes; None for any number."""
+    parameters = signature(layer.affine).parameters.values()
+    return None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(parameters)
+
+
 def linear(maps: Sequence[Any], inputs: Sequence[Array], bias: Array | None = None, roundings: int = 0) -> Affine:
     """The affine map whose output is simply the sum of its maps, plus the bias."""
-    y = reduce(add, (m.apply(x) for m, x in zip(maps, inputs, strict=True)))
-    b = full((1, *y.shape[1:]), 0, y) if bias is None else bias
-    return Affine(tuple(maps), tuple(inputs), b, y if bias is None else y + b, roundings=roundings)
+
+    def output() -> Array:
+        y = reduce(add, (m.apply(x) for m, x in zip(maps, inputs, strict=True)))
+        if bias is not None:
+            y += bias  # into the sum itself, which no one else holds
+        return y
+
+    bare = Affine(tuple(maps), tuple(inputs), bias, output, roundings=roundings, is_sum=True)
+    return bare if bias is not None else replace(bare, bias=constant((1, *bare.shape[1:]), 0, inputs[0]))
 
 
 def moved(gather: Any, scatter: Any, x: Array) -> Affine:

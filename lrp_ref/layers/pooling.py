@@ -5,7 +5,9 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from lrp_ref.arrays import Array, LRPError, full, namespace, where
+from lrp_ref import fast
+from lrp_ref.arrays import Array, LRPError, constant, full, namespace, where
+from lrp_ref.fast.selection import Selection
 from lrp_ref.layers.affine import Affine, linear, pairs, per_axis
 from lrp_ref.maps import Window, WindowMap
 
@@ -95,25 +97,32 @@ class MaxPool:
 
     def affine(self, x: Array) -> Affine:
         xp = namespace(x)
-        window, inside = _inside(self, x)
-        padded = window.pad(x, value=xp.min(x) - 1 if x.size else 0)
-        taps = [padded[(..., *at)] for at in window.slices(inside.shape[3:])]
+        window, inside, taps = taps_of(self, x, xp.min(x) - 1 if x.size else 0)
         best = reduce(xp.maximum, taps)
-        wins = [(tap == best) & (inside[t, ...] != 0) for t, tap in enumerate(taps)]
         if self.linearization == "average":
             mean = AvgPool(self.kernel, self.stride, self.padding, self.dilation, count_include_pad=False).affine(x)
             return Affine(mean.maps, mean.inputs, mean.bias, best, roundings=1)
-        chosen = wins if self.ties == "split" else _single(wins, last=self.ties == "last")
-        weight = xp.stack([where(w, full(best.shape, 1, x), 0) for w in chosen])
-        wired = where(weight != 0, full(weight.shape, 1, x), 0)
-        count = reduce(add, (wired[t, ...] for t in range(len(taps))))
-        return Affine(
-            (WindowMap(weight / count[None, ...], wired, window, tuple(x.shape[1:])),),
-            (x,),
-            full((1, *best.shape[1:]), 0, x),
-            best,
-            roundings=int(self.ties == "split"),
-        )
+        zero = constant((1, *best.shape[1:]), 0, x)
+
+        def winners() -> WindowMap:
+            wins = [(tap == best) & (inside[t, ...] != 0) for t, tap in enumerate(taps)]
+            chosen = wins if self.ties == "split" else _single(wins, last=self.ties == "last")
+            weight = xp.stack([where(w, full(best.shape, 1, x), 0) for w in chosen])
+            wired = where(weight != 0, full(weight.shape, 1, x), 0)
+            count = reduce(add, (wired[t, ...] for t in range(len(taps))))
+            return WindowMap(weight / count[None, ...], wired, window, tuple(x.shape[1:]))
+
+        if self.ties == "split" or not fast.on(x):
+            return Affine((winners(),), (x,), zero, best, roundings=int(self.ties == "split"))
+        selection = Selection(winners, best, taps, inside, window, tuple(x.shape[1:]), last=self.ties == "last")
+        return Affine((selection,), (x,), zero, best)
+
+
+def taps_of(layer: Any, x: Array, fill: Any) -> tuple[Window, Array, list[Array]]:
+    """The window, 1 for every tap on the image (taps, 1, 1, *out), and what every tap reads, `fill` on padding."""
+    window, inside = _inside(layer, x)
+    padded = window.pad(x, value=fill)
+    return window, inside, [padded[(..., *at)] for at in window.slices(inside.shape[3:])]
 
 
 def _single(wins: list[Array], last: bool) -> list[Array]:
