@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lrp_ref.engine import Result, messages, propagate
     from lrp_ref.gauges import Gauges, bounds
     from lrp_ref.layers import (
+        LRN,
         Activation,
         Add,
         AvgPool,
@@ -25,13 +26,18 @@ if TYPE_CHECKING:
         ConvTranspose,
         Crop,
         Dense,
+        Dropout,
         Embedding,
         Flatten,
         GlobalAvgPool,
+        Identity,
         MaxPool,
         Pad,
         Permute,
         Reshape,
+        Scale,
+        Slice,
+        Softmax,
         SumPool,
         Upsample,
     )
@@ -61,19 +67,20 @@ if TYPE_CHECKING:
 __version__ = "2026.11.0"
 
 __all__ = [
-    "DIALECTS", "RULES", "AbsZ", "Activation", "Add", "AlphaBeta", "AlphaBetaX", "AvgPool", "BatchNorm", "Concat", "Conv",
-    "ConvTranspose", "Crop", "Dense", "Dialect", "Embedding", "Epsilon", "Flat", "Flatten", "Gamma", "Gauges",
-    "GeneralizedGamma", "GlobalAvgPool", "Gradient", "LRPError", "Ledger", "MaxPool", "Norm", "Pad", "Pass",
-    "PatternStatistics", "Permute", "Reshape", "Result", "Shares", "Stabilizer", "SumPool", "Upsample", "WSquare", "ZBox",
-    "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "messages", "pattern_statistics", "propagate",
+    "DIALECTS", "LRN", "RULES", "AbsZ", "Activation", "Add", "AlphaBeta", "AlphaBetaX", "AvgPool", "BatchNorm", "Concat",
+    "Conv", "ConvTranspose", "Crop", "Dense", "Dialect", "Dropout", "Embedding", "Epsilon", "Flat", "Flatten", "Gamma",
+    "Gauges", "GeneralizedGamma", "GlobalAvgPool", "Gradient", "Identity", "LRPError", "Ledger", "MaxPool", "Norm", "Pad",
+    "Pass", "PatternStatistics", "Permute", "Reshape", "Result", "Scale", "Shares", "Slice", "Softmax", "Stabilizer",
+    "SumPool", "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "messages",
+    "pattern_statistics", "propagate",
 ]  # fmt: skip
 
 _HOMES = {
     "arrays": "LRPError exact",
     "gauges": "Gauges bounds",
     "dialects": "DIALECTS Dialect",
-    "layers": "Activation Add AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Embedding Flatten GlobalAvgPool MaxPool "
-    "Pad Permute Reshape SumPool Upsample",
+    "layers": "LRN Activation Add AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Dropout Embedding Flatten "
+    "GlobalAvgPool Identity MaxPool Pad Permute Reshape Scale Slice Softmax SumPool Upsample",
     "ledger": "Ledger",
     "patterns": "PatternStatistics pattern_statistics",
     "engine": "Result messages propagate",

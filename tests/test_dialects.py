@@ -72,6 +72,12 @@ LAYERS: list[Any] = [
     lrp.Upsample((2,)),
     lrp.Embedding(np.ones((3, 2))),
     lrp.Activation("leaky-relu", "ratio", 0.25),
+    lrp.Softmax(),
+    lrp.Identity(),
+    lrp.Dropout(0.25),
+    lrp.LRN(5),
+    lrp.Scale(np.ones(2)),
+    lrp.Slice(1, 0, 4, 2),
 ]
 RULES: list[Any] = [rule() for rule in lrp.RULES.values()]
 

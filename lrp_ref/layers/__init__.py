@@ -1,13 +1,27 @@
 """The layers, each an affine map at x."""
 
-from lrp_ref.layers.activation import Activation
+from lrp_ref.layers.activation import Activation, Softmax
 from lrp_ref.layers.affine import Affine, Layer
 from lrp_ref.layers.linear import Conv, ConvTranspose, Dense
-from lrp_ref.layers.normalization import BatchNorm
+from lrp_ref.layers.normalization import LRN, BatchNorm, Scale
 from lrp_ref.layers.pooling import AvgPool, GlobalAvgPool, MaxPool, SumPool
-from lrp_ref.layers.routing import Add, Concat, Crop, Embedding, Flatten, Pad, Permute, Reshape, Upsample
+from lrp_ref.layers.routing import (
+    Add,
+    Concat,
+    Crop,
+    Dropout,
+    Embedding,
+    Flatten,
+    Identity,
+    Pad,
+    Permute,
+    Reshape,
+    Slice,
+    Upsample,
+)
 
 __all__ = [
-    "Activation", "Add", "Affine", "AvgPool", "BatchNorm", "Concat", "Conv", "ConvTranspose", "Crop", "Dense",
-    "Embedding", "Flatten", "GlobalAvgPool", "Layer", "MaxPool", "Pad", "Permute", "Reshape", "SumPool", "Upsample",
+    "LRN", "Activation", "Add", "Affine", "AvgPool", "BatchNorm", "Concat", "Conv", "ConvTranspose", "Crop", "Dense", "Dropout",
+    "Embedding", "Flatten", "GlobalAvgPool", "Identity", "Layer", "MaxPool", "Pad", "Permute", "Reshape", "Scale", "Slice",
+    "Softmax", "SumPool", "Upsample",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Layers that add or move values: add, concatenate, reshape, permute, pad, crop, upsample, look up."""
+"""Layers that add or move values: add, concatenate, reshape, permute, pad, crop, slice, upsample, look up, or leave them be."""
 
 from dataclasses import dataclass
 from math import prod
@@ -51,6 +51,31 @@ class Concat:
             return Routed(full((1,) * first.ndim, 1, first), gather, lambda s: s[(*at, ...)])
 
         return linear([joined(k) for k in range(len(inputs))], inputs)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """y = x."""
+
+    axes = None
+
+    def affine(self, x: Array) -> Affine:
+        return moved(_same, _same, x)
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """y = x: dropout once training is over. `rate` is kept for the record, 0 <= rate < 1."""
+
+    rate: Number = 0.5
+    axes = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise LRPError(f"Dropout: expected 0 <= rate < 1, got {self.rate}")
+
+    def affine(self, x: Array) -> Affine:
+        return moved(_same, _same, x)
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,37 @@ class Crop:
             raise LRPError(f"Crop: nothing is left of x of shape {tuple(x.shape)} after cropping {ends}")
         window = Window((1,) * len(ends), (1,) * len(ends), ends, (1,) * len(ends))
         return moved(lambda u: window.crop(u, kept), window.pad, x)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Elements begin, begin + step, ... before `end` along one axis (1 = channels); `end` None is the axis's own."""
+
+    axis: int
+    begin: int = 0
+    end: int | None = None
+    step: int = 1
+    axes = None
+
+    def __post_init__(self) -> None:
+        if self.axis < 1 or self.begin < 0 or self.step < 1 or (self.end is not None and self.end <= self.begin):
+            raise LRPError(
+                f"Slice: expected axis and step >= 1 and 0 <= begin < end, got axis {self.axis}, {self.begin} to {self.end} "
+                f"by {self.step}"
+            )
+
+    def affine(self, x: Array) -> Affine:
+        size = x.shape[self.axis] if self.axis < x.ndim else 0
+        if not self.begin < size or (self.end is not None and self.end > size):
+            raise LRPError(f"Slice: {self.begin} to {self.end} on axis {self.axis} does not fit x of shape {tuple(x.shape)}")
+        at = (*(slice(None),) * self.axis, slice(self.begin, self.end, self.step), ...)
+
+        def scatter(s: Array) -> Array:
+            out = full((*s.shape[: self.axis], size, *s.shape[self.axis + 1 :]), 0, s)
+            out[at] = s
+            return out
+
+        return moved(lambda u: u[at], scatter, x)
 
 
 @dataclass(frozen=True)
