@@ -10,10 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lrp_ref import composites as composites
     from lrp_ref import layers as layers
+    from lrp_ref import transforms as transforms
     from lrp_ref.arrays import LRPError, exact
+    from lrp_ref.composites import Assign, Composite
     from lrp_ref.dialects import DIALECTS, Dialect
     from lrp_ref.engine import Result, messages, propagate
+    from lrp_ref.explanation import Explanation
     from lrp_ref.gauges import Gauges, bounds
     from lrp_ref.layers import (
         LRN,
@@ -41,8 +45,10 @@ if TYPE_CHECKING:
         SumPool,
         Upsample,
     )
-    from lrp_ref.ledger import Ledger
-    from lrp_ref.patterns import PatternStatistics, pattern_statistics
+    from lrp_ref.ledger import Ledger, NetworkLedger
+    from lrp_ref.network import Network, Node
+    from lrp_ref.network_bounds import NetworkBounds
+    from lrp_ref.patterns import PatternStatistics, fit_patterns, pattern_statistics
     from lrp_ref.rules import (
         RULES,
         AbsZ,
@@ -67,22 +73,28 @@ if TYPE_CHECKING:
 __version__ = "2026.11.0"
 
 __all__ = [
-    "DIALECTS", "LRN", "RULES", "AbsZ", "Activation", "Add", "AlphaBeta", "AlphaBetaX", "AvgPool", "BatchNorm", "Concat",
-    "Conv", "ConvTranspose", "Crop", "Dense", "Dialect", "Dropout", "Embedding", "Epsilon", "Flat", "Flatten", "Gamma",
-    "Gauges", "GeneralizedGamma", "GlobalAvgPool", "Gradient", "Identity", "LRPError", "Ledger", "MaxPool", "Norm", "Pad",
-    "Pass", "PatternStatistics", "Permute", "Reshape", "Result", "Scale", "Shares", "Slice", "Softmax", "Stabilizer",
-    "SumPool", "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "messages",
+    "DIALECTS", "LRN", "RULES", "AbsZ", "Activation", "Add", "AlphaBeta", "AlphaBetaX", "Assign", "AvgPool", "BatchNorm",
+    "Composite", "Concat", "Conv", "ConvTranspose", "Crop", "Dense", "Dialect", "Dropout", "Embedding", "Epsilon",
+    "Explanation", "Flat", "Flatten", "Gamma", "Gauges", "GeneralizedGamma", "GlobalAvgPool", "Gradient", "Identity",
+    "LRPError", "Ledger", "MaxPool", "Network", "NetworkBounds", "NetworkLedger", "Node", "Norm", "Pad", "Pass",
+    "PatternStatistics", "Permute", "Reshape", "Result", "Scale", "Shares", "Slice", "Softmax", "Stabilizer", "SumPool",
+    "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "fit_patterns", "messages",
     "pattern_statistics", "propagate",
 ]  # fmt: skip
 
+_MODULES = ("composites", "layers", "transforms")
 _HOMES = {
     "arrays": "LRPError exact",
+    "composites": "Assign Composite",
     "gauges": "Gauges bounds",
     "dialects": "DIALECTS Dialect",
+    "explanation": "Explanation",
     "layers": "LRN Activation Add AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Dropout Embedding Flatten "
     "GlobalAvgPool Identity MaxPool Pad Permute Reshape Scale Slice Softmax SumPool Upsample",
-    "ledger": "Ledger",
-    "patterns": "PatternStatistics pattern_statistics",
+    "ledger": "Ledger NetworkLedger",
+    "network": "Network Node",
+    "network_bounds": "NetworkBounds",
+    "patterns": "PatternStatistics fit_patterns pattern_statistics",
     "engine": "Result messages propagate",
     "rules": "RULES AbsZ AlphaBeta AlphaBetaX Epsilon Flat Gamma GeneralizedGamma Gradient Norm Pass Shares WSquare ZBox Zero "
     "ZPlus ZPlusFast",
@@ -93,8 +105,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 
 def __getattr__(name: str) -> Any:
     """The public name, from the module that defines it: nothing is loaded before it is asked for."""
-    if name == "layers":
-        return import_module("lrp_ref.layers")
+    if name in _MODULES:
+        return import_module(f"lrp_ref.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'lrp_ref' has no attribute {name!r}")
     value = getattr(import_module(f"lrp_ref.{_HOME[name]}"), name)
@@ -103,4 +115,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "layers"})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -1,0 +1,6 @@
+"""Composites, and the presets of named libraries: `innvestigate`, `zennit`, `relevance_propagation_jl`; and of patterns."""
+
+from lrp_ref.composites import innvestigate, patterns, relevance_propagation_jl, zennit
+from lrp_ref.composites.composite import Assign, Composite
+
+__all__ = ["Assign", "Composite", "innvestigate", "patterns", "relevance_propagation_jl", "zennit"]

@@ -1,0 +1,113 @@
+"""Composites: which rule every node of a network gets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from lrp_ref.arrays import Array, LRPError
+from lrp_ref.composites.kinds import RESHAPING, WEIGHTED
+from lrp_ref.dialects import Dialect
+from lrp_ref.engine import Result, propagate
+from lrp_ref.layers import BatchNorm, Dropout, Identity, Layer, Softmax
+from lrp_ref.network import Network, Node, inputs_of
+from lrp_ref.stabilizers import Stabilizer
+
+REMEDIES = {
+    Softmax: ", or strip it with lrp_ref.transforms.strip_softmax",
+    BatchNorm: ", or merge it with lrp_ref.transforms.merge_batch_norm",
+    Dropout: ", or drop it with lrp_ref.transforms.remove_identity",
+    Identity: ", or drop it with lrp_ref.transforms.remove_identity",
+}
+
+
+@dataclass(frozen=True)
+class Assign:
+    """The rule of the nodes that match everything given.
+
+    kind: a layer class or several. name: a glob, as "block1.*". when: a predicate of the network and the node.
+    position: among the nodes that match so far (among layers with weights where no kind is given), in the network's
+    order: "first", "last", an index, or a range; or "input": those that read nothing but the network's inputs, possibly
+    reshaped. stabilizer, bias, dialect: as of `propagate`. sees: fields of the layer that relevance sees otherwise, as
+    {"linearization": "gradient"}.
+    """
+
+    rule: Any
+    kind: type | tuple[type, ...] = ()
+    name: str = "*"
+    position: str | int | range | None = None
+    when: Callable[[Network, Node], bool] | None = None
+    stabilizer: Stabilizer | None = None
+    bias: str | None = None
+    dialect: Dialect | None = None
+    sees: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.rule, "parts") or isinstance(self.rule, type):
+            raise LRPError(f"Assign: expected a rule such as lrp_ref.Epsilon(1e-6), got {self.rule!r}")
+        if isinstance(self.position, str) and self.position not in ("first", "last", "input"):
+            raise LRPError(f"Assign: position is 'first', 'last', 'input', an index or a range; got {self.position!r}")
+
+    def matches(self, net: Network) -> set[str]:
+        """The names of the nodes this entry is for."""
+        kinds = self.kind or (WEIGHTED if self.position is not None else object)
+        nodes = [node for node in net.nodes if isinstance(node.layer, kinds) and fnmatchcase(node.name, self.name)]
+        nodes = [node for node in nodes if self.when is None or self.when(net, node)]
+        return {node.name for k, node in enumerate(nodes) if self._at(net, node, k, len(nodes))}
+
+    def _at(self, net: Network, node: Node, k: int, count: int) -> bool:
+        """Whether the k-th of `count` nodes is where this entry belongs."""
+        if self.position == "input":
+            return reads_inputs_only(net, node)
+        if isinstance(self.position, range):
+            return k in self.position
+        index = {"first": 0, "last": -1}[self.position] if isinstance(self.position, str) else self.position
+        return index in (None, k, k - count)
+
+    def propagate(self, layer: Layer, given: tuple[Array, ...], relevance: Array, output: Array) -> Result:
+        """The relevance of the layer's inputs, a tuple, by this entry's rule and conventions; `output` is the layer's."""
+        conventions = {"stabilizer": self.stabilizer, "bias": self.bias, "dialect": self.dialect}
+        return propagate(self.seen(layer), given, relevance, self.rule, output=output, **conventions)  # type: ignore[arg-type]
+
+    def seen(self, layer: Any) -> Layer:
+        """The layer as relevance sees it."""
+        unknown = set(self.sees) - {f.name for f in fields(layer)} if self.sees else set()
+        if unknown:
+            raise LRPError(f"Assign: {type(layer).__name__} has no {', '.join(sorted(unknown))}; limit the entry with kind=")
+        changed: Layer = replace(layer, **self.sees) if self.sees else layer
+        return changed
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Entries in order: a node takes the first that matches it. Prepend your own: Composite((mine, *preset.entries))."""
+
+    entries: Sequence[Assign]
+    name: str = "composite"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", tuple(self.entries))
+        for entry in self.entries:
+            if not isinstance(entry, Assign):
+                raise LRPError(f"Composite: expected entries such as lrp_ref.Assign(rule, kind=...), got {entry!r}")
+
+    def assign(self, net: Network) -> dict[str, Assign]:
+        """Node name -> its entry. Raises `LRPError` naming every node that no entry matches."""
+        found: dict[str, Assign] = {}
+        for entry in self.entries:
+            found |= {name: entry for name in entry.matches(net) if name not in found}
+        missing = [node for node in net.nodes if node.name not in found]
+        if missing:
+            kinds = {type(node.layer): None for node in missing}
+            nodes = ", ".join(f"{node.name} ({type(node.layer).__name__})" for node in missing)
+            advice = "; ".join(f"add Assign(rule, kind={kind.__name__}){REMEDIES.get(kind, '')}" for kind in kinds)
+            raise LRPError(f"{self.name}: no rule for {nodes}; {advice}")
+        return found
+
+
+def reads_inputs_only(net: Network, node: Node) -> bool:
+    """Whether everything the node reads is an input of the network, possibly reshaped."""
+    return all(
+        name in net.inputs or (isinstance(net[name].layer, RESHAPING) and reads_inputs_only(net, net[name]))
+        for name in inputs_of(node)
+    )
