@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from lrp_ref.ledger import Ledger, NetworkLedger
     from lrp_ref.network import Network, Node
     from lrp_ref.network_bounds import NetworkBounds
+    from lrp_ref.onnx import load_onnx
     from lrp_ref.patterns import PatternStatistics, fit_patterns, pattern_statistics
     from lrp_ref.rules import (
         RULES,
@@ -78,7 +79,7 @@ __all__ = [
     "Explanation", "Flat", "Flatten", "Gamma", "Gauges", "GeneralizedGamma", "GlobalAvgPool", "Gradient", "Identity",
     "LRPError", "Ledger", "MaxPool", "Network", "NetworkBounds", "NetworkLedger", "Node", "Norm", "Pad", "Pass",
     "PatternStatistics", "Permute", "Reshape", "Result", "Scale", "Shares", "Slice", "Softmax", "Stabilizer", "SumPool",
-    "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "fit_patterns", "messages",
+    "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "fit_patterns", "load_onnx", "messages",
     "pattern_statistics", "propagate",
 ]  # fmt: skip
 
@@ -94,6 +95,7 @@ _HOMES = {
     "ledger": "Ledger NetworkLedger",
     "network": "Network Node",
     "network_bounds": "NetworkBounds",
+    "onnx": "load_onnx",
     "patterns": "PatternStatistics fit_patterns pattern_statistics",
     "engine": "Result messages propagate",
     "rules": "RULES AbsZ AlphaBeta AlphaBetaX Epsilon Flat Gamma GeneralizedGamma Gradient Norm Pass Shares WSquare ZBox Zero "

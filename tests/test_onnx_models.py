@@ -1,0 +1,94 @@
+"""The nine architectures that ship inside the `onnx` package: loaded, run, explained.
+
+Their weights are constants, so that every class comes out alike; with random ones instead, onnxruntime is the judge.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+
+from onnx import numpy_helper  # noqa: E402
+from onnx_models import load, runtime  # noqa: E402
+
+import lrp_ref as lrp  # noqa: E402
+
+FOLDER = Path(onnx.__file__).parent / "backend/test/data/light"
+NAMES = (
+    "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512",
+)  # fmt: skip
+
+
+def named(*quick: str) -> Any:
+    """The nine, those that are not `quick` for runs that have the time."""
+    return pytest.mark.parametrize("name", [n if n in quick else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+
+
+WINDOWED = lrp.Assign(lrp.Pass(), lrp.LRN)  # no preset says what becomes of local response normalisation
+EPSILON_PLUS = lrp.Composite([*lrp.composites.zennit.epsilon_plus().entries, WINDOWED], "epsilon_plus")
+
+
+def image() -> Any:
+    """What the package's own runner of these models feeds them."""
+    count = 3 * 224 * 224
+    return (np.arange(count).reshape(1, 3, 224, 224) / count).astype(np.float32)
+
+
+def randomized(name: str) -> Any:
+    """The model with random weights of a size that keeps the activations' in place of its constants."""
+    proto, random = onnx.load(FOLDER / f"light_{name}.onnx"), np.random.default_rng(0)
+    shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    made = [node for node in proto.graph.node if node.op_type == "ConstantOfShape"]
+    positive = {node.input[4] for node in proto.graph.node if node.op_type == "BatchNormalization"}
+    for node in made:
+        shape = tuple(shapes[node.input[0]])
+        weights = (
+            random.normal(size=shape) * np.sqrt(2 / max(np.prod(shape[1:]), 1)) if len(shape) > 1 else random.normal(size=shape)
+        )
+        weights = abs(weights) + 0.5 if node.output[0] in positive else weights
+        proto.graph.initializer.append(numpy_helper.from_array(weights.astype(np.float32), node.output[0]))
+        proto.graph.node.remove(node)
+    return proto
+
+
+def test_all_nine_are_here() -> None:
+    assert sorted(path.name for path in FOLDER.glob("*.onnx")) == [f"light_{name}.onnx" for name in NAMES]
+
+
+@named("densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet")
+def test_the_shipped_output_is_reproduced(name: str) -> None:
+    expected = onnx.TensorProto.FromString((FOLDER / f"light_{name}_output_0.pb").read_bytes())
+    found = lrp.load_onnx(FOLDER / f"light_{name}.onnx").forward(image())
+    assert found.dtype == np.float32
+    assert found.shape == tuple(expected.dims)
+    assert np.allclose(found, numpy_helper.to_array(expected), rtol=1e-6)
+
+
+@named("shufflenet", "squeezenet")
+def test_an_explanation_balances(name: str) -> None:
+    network = lrp.transforms.strip_softmax(lrp.load_onnx(FOLDER / f"light_{name}.onnx"))
+    found = network.explain(image(), EPSILON_PLUS, target=0, seed="one")
+    assert found.relevance.shape == (1, 3, 224, 224)
+    assert abs(found.ledger.imbalance()[0]) < 1e-4
+    assert found.ledger.totals()["dropped"] == 0
+
+
+@named("shufflenet")
+def test_the_imbalance_is_rounding(name: str) -> None:
+    network = lrp.transforms.strip_softmax(lrp.load_onnx(FOLDER / f"light_{name}.onnx"))
+    network.explain(image(), EPSILON_PLUS, target=0, seed="one").ledger.check()
+
+
+@named("bvlc_alexnet", "shufflenet", "squeezenet")
+def test_with_random_weights_onnxruntime_agrees(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    proto, x = randomized(name), np.random.default_rng(1).normal(size=(1, 3, 224, 224)).astype(np.float32)
+    network = load(proto, tmp_path)
+    logits = lrp.transforms.strip_softmax(network)
+    (expected,) = runtime(proto, **{network.inputs[0]: x})
+    found = network.forward(x)
+    assert np.std(logits.forward(x)) > 0.01
+    assert np.allclose(found, expected, rtol=1e-2, atol=1e-5 * np.max(abs(expected)))
