@@ -117,6 +117,15 @@ def test_max_pooling_finds_the_same_winner(data: st.DataObject, ties: str, dtype
         assert_alike(layer, x, R, rule)
 
 
+def test_a_masked_output_hands_nothing_on_under_any_rule() -> None:
+    zero, one = np.zeros(3), np.ones(3)
+    norm = lrp.BatchNorm(one, zero, zero, one, 0, linearization="at_mean_zero")
+    x, R = np.array([[0.0, 2.0, 0.0]]), np.ones((1, 3))
+    for rule in (lrp.Pass(), lrp.Gradient(), lrp.Zero()):
+        assert lrp.propagate(norm, x, R, rule).relevance.tolist() == [[0, 1, 0]]
+        assert_alike(norm, x, R, rule)
+
+
 def test_every_golden_layer_is_alike() -> None:
     asked = 0
     for case in golden.load():

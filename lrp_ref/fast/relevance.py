@@ -35,7 +35,7 @@ def received(problem: Any, parts_of: Any) -> tuple[Array, ...]:
     affine = problem.affine
     if affine.serves is None and isinstance(problem.rule, Gradient):
         return tuple(m.adjoint(problem.arrived) for m in affine.maps)
-    if isinstance(problem.rule, Pass) and problem.stabilizer.kind == "none" and all(isinstance(m, Routed) for m in affine.maps):
+    if affine.serves is None and _moves(problem):
         return tuple(m.scatter(problem.arrived).copy() for m in affine.maps)  # which may be the caller's own array
     bias = problem.flat(affine.bias)
     parts: list[Part] = parts_of(problem, bias, problem.flat(affine.y) if _reads_output(problem.rule) else bias)
@@ -45,6 +45,12 @@ def received(problem: Any, parts_of: Any) -> tuple[Array, ...]:
         rows = sums.rows([part.n for part in parts])
         quotients = [_quotients(problem, part, row, part.c) for part, row in zip(parts, rows, strict=True)]
     return sums.distribute([part.n for part in parts], quotients)
+
+
+def _moves(problem: Any) -> bool:
+    """Whether every output's relevance goes to the one input it reads, as it is."""
+    routed = all(isinstance(m, Routed) for m in problem.affine.maps)
+    return routed and isinstance(problem.rule, Pass) and problem.stabilizer.kind == "none"
 
 
 def _reads_output(rule: Any) -> bool:
