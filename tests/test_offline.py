@@ -152,11 +152,21 @@ ARGS = [sys.executable, "-m", "conformance", "run"]
 ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
+GATED = """
+import itertools, os, time
+answered, gate = itertools.count(), os.path.join(os.path.dirname(__file__), "gate")
+def run(case):
+    while next(answered) >= 6 and os.path.exists(gate):
+        time.sleep(0.05)
+"""
+
+
 def started(folder: Path) -> tuple[list[str], subprocess.Popen[str]]:
-    """A run of a slow candidate on two processes that has judged something."""
-    slow, report = folder / "slow.py", folder / "run"
-    slow.write_text(ADAPTER.replace("def run(case):", "def run(case):\n    time.sleep(0.02)"), encoding="utf-8")
-    args = [*ARGS, str(slow), "--report", str(report), "--jobs", "2", "--no-cards"]
+    """A run on two processes that has judged something, and goes no further while the file `gate` is there."""
+    gated, report = folder / "gated.py", folder / "run"
+    (folder / "gate").touch()
+    gated.write_text(ADAPTER.replace("def run(case):\n", GATED), encoding="utf-8")
+    args = [*ARGS, str(gated), "--report", str(report), "--jobs", "2", "--no-cards"]
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV, start_new_session=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (not (report / "results.ndjson").exists() or len(lines(report)) < 30):
@@ -187,6 +197,7 @@ def test_an_interrupt_from_the_keyboard_keeps_what_was_judged_and_resuming_compl
     assert not left_behind(tmp_path)
     kept = lines(tmp_path / "run")
     assert 0 < len(kept) < len(ALL)
+    (tmp_path / "gate").unlink()
     again = subprocess.run([*args, "--resume"], capture_output=True, text=True, env=ENV, timeout=120, check=False)
     assert (again.returncode, again.stderr) == (0, "")
     by_case = {r["case"]: r for r in lines(tmp_path / "run")}
