@@ -70,17 +70,18 @@ if TYPE_CHECKING:
         ZPlusFast,
     )
     from lrp_ref.stabilizers import Stabilizer
+    from lrp_ref.streaming import Explanations, explain_many
 
 __version__ = "2026.11.0"
 
 __all__ = [
     "DIALECTS", "LRN", "RULES", "AbsZ", "Activation", "Add", "AlphaBeta", "AlphaBetaX", "Assign", "AvgPool", "BatchNorm",
     "Composite", "Concat", "Conv", "ConvTranspose", "Crop", "Dense", "Dialect", "Dropout", "Embedding", "Epsilon",
-    "Explanation", "Flat", "Flatten", "Gamma", "Gauges", "GeneralizedGamma", "GlobalAvgPool", "Gradient", "Identity",
-    "LRPError", "Ledger", "MaxPool", "Network", "NetworkBounds", "NetworkLedger", "Node", "Norm", "Pad", "Pass",
+    "Explanation", "Explanations", "Flat", "Flatten", "Gamma", "Gauges", "GeneralizedGamma", "GlobalAvgPool", "Gradient",
+    "Identity", "LRPError", "Ledger", "MaxPool", "Network", "NetworkBounds", "NetworkLedger", "Node", "Norm", "Pad", "Pass",
     "PatternStatistics", "Permute", "Reshape", "Result", "Scale", "Shares", "Slice", "Softmax", "Stabilizer", "SumPool",
-    "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "fit_patterns", "load_onnx", "messages",
-    "pattern_statistics", "propagate",
+    "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "explain_many", "fit_patterns",
+    "load_onnx", "messages", "pattern_statistics", "propagate",
 ]  # fmt: skip
 
 _MODULES = ("composites", "layers", "transforms")
@@ -101,6 +102,7 @@ _HOMES = {
     "rules": "RULES AbsZ AlphaBeta AlphaBetaX Epsilon Flat Gamma GeneralizedGamma Gradient Norm Pass Shares WSquare ZBox Zero "
     "ZPlus ZPlusFast",
     "stabilizers": "Stabilizer",
+    "streaming": "Explanations explain_many",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -24,7 +24,7 @@ def across(work: Callable[[Iterable[Any]], None], jobs: Sequence[Any], operation
     """`work` on every job; each thread calls it once, with an iterator over the jobs that no other thread has taken."""
     if operations < WORTHWHILE or len(jobs) < 2:
         return work(jobs)
-    with _alone() as threads:
+    with alone() as threads:
         if threads == 1:
             return work(jobs)
         waiting = deque(jobs)
@@ -45,7 +45,7 @@ def _taken(waiting: deque[Any]) -> Iterator[Any]:
 
 
 @contextmanager
-def _alone() -> Iterator[int]:
+def alone() -> Iterator[int]:
     """The number of threads the BLAS library had; meanwhile it uses one, in every thread."""
     global _inside, _limit, _threads  # noqa: PLW0603
     with _lock:
