@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrp_ref import composites as composites
     from lrp_ref import layers as layers
+    from lrp_ref import pictures as pictures
     from lrp_ref import transforms as transforms
     from lrp_ref.arrays import LRPError, exact
     from lrp_ref.composites import Assign, Composite
@@ -84,7 +85,7 @@ __all__ = [
     "load_onnx", "messages", "pattern_statistics", "propagate",
 ]  # fmt: skip
 
-_MODULES = ("composites", "layers", "transforms")
+_MODULES = ("composites", "layers", "pictures", "transforms")
 _HOMES = {
     "arrays": "LRPError exact",
     "composites": "Assign Composite",

@@ -1,49 +1,39 @@
-"""The command `lrp-ref`: what the reference knows, in tables."""
+"""The command `lrp-ref`: networks explained and pictured, arrays compared, and what the reference knows, in tables."""
 
 import argparse
-import inspect
-import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from lrp_ref import layers
-from lrp_ref.dialects import DIALECTS
-from lrp_ref.rules import CONVENTIONS, RULES
-from lrp_ref.stabilizers import KINDS
+from lrp_ref.arrays import LRPError
+from lrp_ref.commands import compare, explain, tables
+from lrp_ref.commands.say import printable
+
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Whatever cannot be understood is told in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the rules, layers, conventions or dialects. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="lrp-ref", description="An exact reference of Layer-wise Relevance Propagation.")
-    topics = {"rules": _rules, "layers": _layers, "conventions": _conventions, "dialects": _dialects}
-    parser.add_argument("topic", choices=topics, help="what to list")
+    """Run one command. Returns the exit status: 0, 1 where `compare` finds a difference, 2 for what cannot be done."""
+    parser = _Parser(prog="lrp-ref", description="An exact reference of Layer-wise Relevance Propagation.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in (explain, compare, tables):
+        module.add_to(commands)
+    asked = parser.parse_args(arguments)
     try:
-        print("\n".join(topics[parser.parse_args(arguments).topic]()), flush=True)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-def _rules() -> list[str]:
-    return [f"{name:18} {_first_line(rule)}  [bias: {', '.join(rule.bias)}]" for name, rule in RULES.items()]
-
-
-def _layers() -> list[str]:
-    kinds = [getattr(layers, name) for name in layers.__all__ if name not in ("Affine", "Layer")]
-    return [f"{kind.__name__:15} {_first_line(kind)}" for kind in kinds]
-
-
-def _conventions() -> list[str]:
-    rows = [f"{name:18} {' | '.join(values)}  ({what})" for name, (values, what) in CONVENTIONS.items()]
-    return [f"{'stabilizer':18} {' | '.join(KINDS)}", *rows]
-
-
-def _dialects() -> list[str]:
-    return [f"{name:24} {dialect.library} {dialect.version}: {dialect.note}" for name, dialect in DIALECTS.items()]
-
-
-def _first_line(kind: object) -> str:
-    return (inspect.getdoc(kind) or "").split("\n")[0]
+        return int(asked.run(asked))
+    except LRPError as error:
+        print(f"lrp-ref: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lrp-ref: interrupted; every file that was written is whole", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Every node hands the relevance R that arrives at its output to what it reads, by
 and, at an output, the seed besides. Nodes are taken in reverse order, so R at a value is whole before it is handed on.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -32,7 +32,8 @@ class Explanation:
     relevance: of the input, in its namespace, dtype, device and shape (name -> array for several inputs). output: what the
     network returned (name -> array for several outputs). at, ledgers: the relevance at every node or input that was asked
     for, shaped as its value, and the nodes' own ledgers. ledger: the account of the whole network, made when it is read, by
-    explaining once more: leave x as it is until then. bounds: how far honest rounding may lie, where it was asked for.
+    explaining once more, unless `account` asked for it: leave x as it is until then. bounds: how far honest rounding may
+    lie, where it was asked for.
     """
 
     relevance: Any
@@ -62,6 +63,8 @@ def explain(
     seed: Any = "logit",
     at: Iterable[str] = (),
     bounds: str | bool = False,
+    account: bool = False,
+    progress: Callable[[Node], None] | None = None,
 ) -> Explanation:
     """The relevance of every input at x for the seed R = t s at the output.
 
@@ -71,28 +74,35 @@ def explain(
     of the output's shape. For several outputs, either is name -> value, and an output that neither names starts nothing.
     at: the nodes and inputs whose relevance and ledger are kept, or "all"; what is not kept is freed on the way.
     bounds: the dtype ("float32", ...) whose honest results are bounded, or True for that of x; keeps every value.
+    account: makes the accounts of all nodes on the way, for a `ledger` that will be read. progress: called with every node
+    twice, once its value is known and once its relevance has been handed on.
 
     Raises `LRPError` for nodes without a rule, and whatever a layer or rule refuses, with the node's name.
     """
     rules, wanted = composite.assign(net), net.named(at)
-    values = run(net, net.given(x), net.named("all"))
+    values = run(net, net.given(x), net.named("all"), progress)
     outputs = {name: values[name] for name in net.outputs}
     seeds = started(outputs, target, seed)
     judged = _dtype(bounds, outputs) if bounds else None
     arriving: dict[str, Array] = dict(seeds)
     seen: dict[str, Array] = {}  # the relevance at every node whose relevance is kept
     ledgers: dict[str, Ledger] = {}
+    accounts: dict[str, NodeAccount] = {}
     for step in backward(net, rules, dict(values) if judged else values, arriving):
         name = step.node.name
         if name in wanted:
             ledgers[name] = step.ledger
         if name in wanted or judged:
             seen[name] = step.relevance
+        if account:
+            accounts[name] = step.account()
+        if progress is not None:
+            progress(step.node)
     seen |= {name: arriving[name] for name in net.inputs}
     ledger = NetworkLedger(
         seed={name: _sums(r, r.shape[0]) for name, r in seeds.items()},
         received={name: _sums(arriving[name], arriving[name].shape[0]) for name in net.inputs},
-        accounts=lambda: {step.node.name: step.account() for step in repeated(net, x, rules, target, seed)},
+        accounts=lambda: accounts or {step.node.name: step.account() for step in repeated(net, x, rules, target, seed)},
         bound=lambda: tolerance(net, repeated(net, x, rules, target, seed)),
     )
     bounded = None

@@ -1,7 +1,7 @@
 """Where the relevance went that no input received: of one propagation, and of a whole network."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from operator import add
 
@@ -120,16 +120,23 @@ class NetworkLedger:
         """Raise `LRPError` unless the identity holds: exactly in rationals, within its bound in floats."""
         _check(self.imbalance(), lambda: self.tolerance)
 
+    def rows(self) -> dict[str, dict[str, object]]:
+        """Node -> its columns arrived, received, bias, stabilizer, dropped, summed over samples; from output to input."""
+        names = [field.name for field in fields(NodeAccount)]
+        return {
+            node: {name: namespace(row.arrived).sum(getattr(row, name)) for name in names} for node, row in self.nodes.items()
+        }
+
     def __str__(self) -> str:
-        """A table: a row per node, from the output to the input, summed over samples."""
-        names = ("arrived", "received", "bias", "stabilizer", "dropped")
-        width = max([5, *map(len, self.nodes)])
-        rows = [f"{'node':{width}}" + "".join(f"{name:>14}" for name in names)]
-        for node, row in self.nodes.items():
-            sums = (float(namespace(row.arrived).sum(getattr(row, name))) for name in names)
-            rows.append(f"{node:{width}}" + "".join(f"{value:14.6g}" for value in sums))
-        whole = self.totals()
-        return "\n".join([*rows, f"{'total':{width}}" + "".join(f"{float(whole[name]):14.6g}" for name in names)])  # type: ignore[arg-type]
+        """A table: a row per node, from the output to the input, summed over samples; conserved is received / arrived."""
+        rows = {**self.rows(), "total": self.totals()}
+        width = max(map(len, rows))
+        lines = [f"{'node':{width}}" + "".join(f"{name:>14}" for name in (*rows["total"], "conserved"))]
+        for node, row in rows.items():
+            values = [float(value) for value in row.values()]  # type: ignore[arg-type]
+            conserved = f"{values[1] / values[0]:14.6g}" if values[0] else f"{'-':>14}"
+            lines.append(f"{node:{width}}" + "".join(f"{value:14.6g}" for value in values) + conserved)
+        return "\n".join(lines)
 
 
 def _check(imbalance: Array, tolerance: Callable[[], Array]) -> None:

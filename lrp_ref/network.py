@@ -6,7 +6,7 @@ A node without `inputs` reads the node listed before it, the first one the netwo
 output unless `outputs` names others. Nodes may be listed in any order; one layer may serve several nodes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +78,14 @@ class Network:
         seed: Any = "logit",
         at: Iterable[str] = (),
         bounds: str | bool = False,
+        account: bool = False,
+        progress: Callable[[Node], None] | None = None,
     ) -> "Explanation":
         """The relevance of the inputs for what the network returns at x: see `lrp_ref.explanation.explain`."""
         from lrp_ref.explanation import explain  # which itself needs this module
 
-        return explain(self, x, composite, target=target, seed=seed, at=at, bounds=bounds)
+        how: Any = {"target": target, "seed": seed, "at": at, "bounds": bounds, "account": account, "progress": progress}
+        return explain(self, x, composite, **how)
 
     def given(self, x: Any) -> dict[str, Array]:
         """x as name -> array, one for every input."""
@@ -117,8 +120,13 @@ class Network:
         return wanted
 
 
-def run(net: Network, given: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
-    """The values `kept` of the forward pass; every other value is let go once its last reader has run."""
+def run(
+    net: Network, given: Mapping[str, Array], kept: Iterable[str], progress: Callable[[Node], None] | None = None
+) -> dict[str, Array]:
+    """The values `kept` of the forward pass; every other value is let go once its last reader has run.
+
+    progress: called with every node that has run.
+    """
     values, kept = dict(given), set(kept)
     for node, done in zip(net.nodes, _last_read(net), strict=True):
         with told(node):
@@ -126,6 +134,8 @@ def run(net: Network, given: Mapping[str, Array], kept: Iterable[str]) -> dict[s
             _refuse_overflow(values[node.name])
         for name in done - kept:
             del values[name]
+        if progress is not None:
+            progress(node)
     return values
 
 

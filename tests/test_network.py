@@ -318,7 +318,7 @@ def test_the_account_prints_as_a_table() -> None:
     lines = str(result).splitlines()
     assert repr(result) == lines[0]
     assert lines[0] == "Explanation(relevance (2, 1, 5, 5); at conv)"
-    assert lines[1].split() == ["node", "arrived", "received", "bias", "stabilizer", "dropped"]
+    assert lines[1].split() == ["node", "arrived", "received", "bias", "stabilizer", "dropped", "conserved"]
     assert lines[2].split()[0] == "dense"
     assert lines[-1].split()[0] == "total"
 

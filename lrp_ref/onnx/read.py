@@ -39,7 +39,7 @@ def read(path: str | PathLike[str]) -> Model:
     """The model in a file. Raises `LRPError`, one line that begins with the file's name, for what is no valid model."""
     file = Path(path)
     try:
-        model = _parsed(file)
+        model = parsed(file)
         opset = _opset(model)
         model = _inlined(model)
         _check(model)
@@ -53,7 +53,8 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _parsed(file: Path) -> ModelProto:
+def parsed(file: Path) -> ModelProto:
+    """The message in a file, unchecked. Raises `LRPError`, without the file's name, for what is none."""
     try:
         if file.stat().st_size >= MOST_FILE_BYTES:
             raise LRPError("larger than the 2 GiB of a protobuf file; export its weights as external data")
