@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lrp_ref.arrays import LRPError
-from lrp_ref.commands import compare, explain, tables
+from lrp_ref.commands import compare, explain, explain_many, tables
 from lrp_ref.commands.say import printable
 
 INTERRUPTED = 130
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 where `compare` finds a difference, 2 for what cannot be done."""
     parser = _Parser(prog="lrp-ref", description="An exact reference of Layer-wise Relevance Propagation.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (explain, compare, tables):
+    for module in (explain, explain_many, compare, tables):
         module.add_to(commands)
     asked = parser.parse_args(arguments)
     try:

@@ -1,10 +1,12 @@
 """Files that are there whole or not at all: every writer raises `LRPError` where it cannot write."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from lrp_ref.arrays import Array, LRPError, is_exact
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A new path beside `path`, of the same kind, whose file takes its place once the block ends without an error."""
-    new = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    new = path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}{path.suffix}")
     try:
         yield new
         os.replace(new, path)
@@ -23,6 +25,20 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             new.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened_for_writing(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the name `path` once it is whole and on the disk; its folder is made where there is none.
+
+    The folder itself is not synchronised: a rename that a power cut undoes leaves what was there before, nothing worse.
+    """
+    with replacing(path) as new:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with new.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def save_array(path: Path, a: Array) -> None:

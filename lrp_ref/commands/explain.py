@@ -26,6 +26,22 @@ def add_to(commands: Any) -> None:
         "explain", help="explain an ONNX model's output for images", description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    add_model(parser)
+    add = parser.add_argument
+    add("--output", metavar="NAME", help="the output to explain, where there are several")
+    add("--out", metavar="DIR", type=Path, help="where files go; without it, none are written")
+    add("--dtype", choices=("float32", "float64", "exact"), help="the arithmetic (default: the model's)")
+    add("--bounds", choices=("float16", "float32", "float64"), help="bound the rounding of honest results at this dtype")
+    add("--top", metavar="N", type=count, default=5, help="how many classes are listed (default: 5)")
+    add("--labels", metavar="FILE", type=Path, help="the names of the classes, one per line")
+    add("--limit", metavar="X", type=_limit, help="where the heatmap's colours end: a number, or a share of the pixels, as "
+        "99.5%% (default: the largest magnitude)")  # fmt: skip
+    add_images(parser)
+    parser.set_defaults(run=run)
+
+
+def add_model(parser: Any) -> None:
+    """The model, its images, and what is asked about them."""
     add = parser.add_argument
     add("model", metavar="MODEL.onnx", type=Path)
     add("images", metavar="IMAGE", type=Path, nargs="+", help="an image file, or an array in a .npy file")
@@ -34,23 +50,20 @@ def add_to(commands: Any) -> None:
     add("--assign", metavar="KIND=RULE", action="append", help="a rule before those of the preset, as LRN=Pass; repeatable")
     add("--target", metavar="CLASS", default="argmax", help="a class number, a label, or argmax (the default)")
     add("--seed", choices=("logit", "one", "probability"), default="logit", help="what relevance starts from (default: logit)")
-    add("--output", metavar="NAME", help="the output to explain, where there are several")
-    add("--out", metavar="DIR", type=Path, help="where files go; without it, none are written")
-    add("--dtype", choices=("float32", "float64", "exact"), help="the arithmetic (default: the model's)")
-    add("--bounds", choices=("float16", "float32", "float64"), help="bound the rounding of honest results at this dtype")
-    add("--merge", action=argparse.BooleanOptionalAction, help="merge batch norms, or not (default: as the library does)")
-    add("--top", metavar="N", type=_count, default=5, help="how many classes are listed (default: 5)")
-    add("--labels", metavar="FILE", type=Path, help="the names of the classes, one per line")
-    add("--limit", metavar="X", type=_limit, help="where the heatmap's colours end: a number, or a share of pixels, as 99.5%%")
-    images = parser.add_argument_group("images")
-    add = images.add_argument
-    add("--size", metavar=("HEIGHT", "WIDTH"), type=_count, nargs=2, help="where the model leaves its size open")
+    add(
+        "--merge", action=argparse.BooleanOptionalAction, help="merge batch norms, or not (default: as the composite's library)"
+    )
+
+
+def add_images(parser: Any) -> None:
+    """How images become the model's input."""
+    add = parser.add_argument_group("images").add_argument
+    add("--size", metavar=("HEIGHT", "WIDTH"), type=count, nargs=2, help="where the model leaves its size open")
     add("--mean", metavar="X", type=float, nargs="+", default=[0.0], help="one number, or one per channel (default: 0)")
     add("--std", metavar="X", type=float, nargs="+", default=[1.0], help="one number, or one per channel (default: 1)")
     add("--scale", metavar="X", type=float, default=255.0, help="what pixels are divided by (default: 255)")
     add("--layout", choices=("nchw", "nhwc"), help="channels first or last (default: by the model's input)")
     add("--bgr", action="store_true", help="blue comes first")
-    parser.set_defaults(run=run)
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -113,7 +126,8 @@ def _title(path: Path, output: Any, target: Any, names: list[str], composite: st
     return f"{path.name}: class {target}{label}, {composite}"
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number > 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number > 0, got {text!r}")
     return int(text)

@@ -11,17 +11,15 @@ they are, the batch is done. Nothing is ever changed in place, so that processes
 
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError
+from lrp_ref.files import opened_for_writing
 
 Row = dict[str, Any]
 PER_FOLDER = 1000  # batches: few enough for a folder to be listed at once
@@ -70,7 +68,7 @@ class Explanations:
         if not self.complete:
             raise LRPError(f"{self.path} is unfinished; repeat explain_many to continue it")
         first, total = self.relevance(0), len(self)
-        with atomically(Path(path)) as file:
+        with opened_for_writing(Path(path)) as file:
             header = np.lib.format.header_data_from_array_1_0(first) | {"shape": (total, *first.shape[1:])}
             np.lib.format.write_array_header_1_0(file, header)
             for k in range(-(-total // self.run["batch"])):
@@ -102,9 +100,9 @@ class Explanations:
 
     def write(self, k: int, relevance: Any, rows: Sequence[Row]) -> None:
         """Batch k, whole or not at all."""
-        with atomically(self._file(k, "npy")) as file:
+        with opened_for_writing(self._file(k, "npy")) as file:
             np.lib.format.write_array(file, np.ascontiguousarray(relevance), allow_pickle=False)
-        with atomically(self._file(k, "ndjson")) as file:
+        with opened_for_writing(self._file(k, "ndjson")) as file:
             file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)
 
     def finish(self, images: int) -> None:
@@ -138,29 +136,8 @@ def opened(out: Path, identity: Mapping[str, Any]) -> Explanations:
 
 def write_json(path: Path, value: Any) -> None:
     """`value` as JSON, whole or not at all."""
-    with atomically(path) as file:
+    with opened_for_writing(path) as file:
         file.write(f"{json.dumps(value, indent=1)}\n".encode())
-
-
-@contextmanager
-def atomically(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the name `path` once it is whole and on the disk; nothing is left of it otherwise.
-
-    The folder itself is not synchronised: a rename that a power cut undoes leaves a batch to be done again, nothing worse.
-    """
-    hidden = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(hidden, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(hidden, path)
-    except OSError as error:
-        raise LRPError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            hidden.unlink(missing_ok=True)
 
 
 def _json(path: Path) -> Any:

@@ -17,8 +17,8 @@ from typing import Any
 from uuid import uuid4
 
 from lrp_ref.arrays import LRPError
+from lrp_ref.files import opened_for_writing
 from lrp_ref.streaming.batch import Job, Plan, perform, tried
-from lrp_ref.streaming.folder import atomically
 from lrp_ref.streaming.sources import ArrayFile, Files
 
 PER_THREAD = 2  # batches in flight for every thread of a cluster: one at work, one waiting
@@ -95,7 +95,7 @@ def _sealed(path: str, value: Any) -> str:
     import cloudpickle  # which distributed brings along; it writes functions that pickle cannot
 
     packed = cloudpickle.dumps(value, protocol=5)
-    with atomically(Path(path)) as file:
+    with opened_for_writing(Path(path)) as file:
         file.write(packed)
     return sha256(packed).hexdigest()
 
