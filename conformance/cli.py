@@ -8,7 +8,7 @@ import typer
 import lrp_ref
 from conformance import golden
 from conformance.adapter import AdapterError
-from conformance.commands import diagnosis, evidence, fuzz, harness, look, offline, proof, run, scoreboard
+from conformance.commands import compare, diagnosis, evidence, fuzz, harness, look, offline, proof, run, scoreboard
 from conformance.golden import GoldenError
 from conformance.results import ReportError
 from conformance.runner import LostWorkers
@@ -41,6 +41,7 @@ app.command()(evidence.report)
 app.command()(harness.smoke)
 app.command("protocol-check")(harness.protocol_check)
 app.command()(scoreboard.scoreboard)
+app.command("compare-model")(compare.compare_model)
 app.command()(diagnosis.card)
 app.command()(diagnosis.shrink)
 app.command()(diagnosis.laws)

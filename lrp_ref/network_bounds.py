@@ -98,7 +98,7 @@ def network_bounds(
     E = {name: 0 * r for name, r in R.items()}
     messages: dict[str, list[Array]] = {name: [] for name in R}  # magnitudes, one per reader
     for name in net.outputs:
-        E[name] = _seed_error(x[name], e[name], _of(target, name), _of(seed, name, "logit"), dtype)
+        E[name] = seed_error(x[name], e[name], _of(target, name), _of(seed, name, "logit"), dtype)
     for node in reversed(net.nodes):
         E[node.name] = capped(E[node.name] + _summed(messages.pop(node.name), dtype))
         with told(node):
@@ -116,7 +116,7 @@ def network_bounds(
     return NetworkBounds(dtype, single, at, e, silent)
 
 
-def _seed_error(y: Array, e: Array, target: Any, seed: Any, dtype: str) -> Array:
+def seed_error(y: Array, e: Array, target: Any, seed: Any, dtype: str) -> Array:
     """E of R = t s at an output: the error of s where t is not 0, and all of s where an error may change the class."""
     xp, u, given = namespace(y), UNIT_ROUNDOFF[dtype], not isinstance(seed, str)
     s, error = y, e

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrp_ref.arrays import LRPError
-from lrp_ref.composites import innvestigate, patterns, relevance_propagation_jl, zennit
+from lrp_ref.composites import captum, innvestigate, patterns, relevance_propagation_jl, zennit
 from lrp_ref.composites.composite import Composite
 from lrp_ref.rules import RULES
 
-LIBRARIES = (innvestigate, zennit, relevance_propagation_jl)
+LIBRARIES = (innvestigate, zennit, relevance_propagation_jl, captum)
 MERGING = (zennit, relevance_propagation_jl)
 RULE_NAMES = {rule.__name__: rule for rule in RULES.values()}
 
@@ -28,6 +28,16 @@ class Preset:
     name: str
     make: Callable[..., Composite]
     merged: bool
+
+    @property
+    def library(self) -> str:
+        """The library, as "zennit"."""
+        return self.name.split(".")[0]
+
+    @property
+    def short(self) -> str:
+        """The name within the library, as "epsilon_plus"."""
+        return self.name.split(".")[1]
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
@@ -55,6 +65,14 @@ class Preset:
             return self.make(*args, **kwargs)
         except TypeError as error:
             raise LRPError(f"{self.name}: {error}; it is {self}") from None
+
+
+class Asked(NamedTuple):
+    """A preset, and the arguments it was asked for with."""
+
+    preset: Preset
+    arguments: list[Any]
+    options: dict[str, Any]
 
 
 def _of(module: Any) -> dict[str, Callable[..., Composite]]:
@@ -87,14 +105,14 @@ def named(text: str, *args: Any, **kwargs: Any) -> Composite:
     return preset(*given, *args, **{**named_given, **kwargs})
 
 
-def parsed(text: str) -> tuple[Preset, list[Any], dict[str, Any]]:
+def parsed(text: str) -> Asked:
     """The preset that `text` names, and the arguments written there."""
     name, args, kwargs = call(text)
     if name in UNNAMED:
         raise LRPError(f"{name} needs fitted patterns: use lrp_ref.fit_patterns and lrp_ref.composites.{name} from Python")
     if name not in PRESETS:
         raise LRPError(f"no composite {name!r}; {_meant(name)}")
-    return PRESETS[name], args, kwargs
+    return Asked(PRESETS[name], args, kwargs)
 
 
 def rule(text: str) -> Any:

@@ -11,7 +11,7 @@ from lrp_ref.arrays import LRPError, Number
 from lrp_ref.composites.composite import Assign, Composite
 from lrp_ref.composites.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
 from lrp_ref.dialects import DIALECTS, signed
-from lrp_ref.layers import Activation, Add, BatchNorm, Dense, MaxPool
+from lrp_ref.layers import Activation, Add, BatchNorm, Dense, MaxPool, SumPool
 from lrp_ref.rules import AlphaBeta, Epsilon, Flat, Gamma, Gradient, Norm, Pass, ZBox, ZPlus
 from lrp_ref.stabilizers import NONE
 
@@ -52,7 +52,7 @@ def epsilon_alpha2_beta1_flat(epsilon: Number = 1e-6, stabilizer: Number = 1e-6,
 def excitation_backprop(stabilizer: Number = 1e-6, zero_params: Any = None) -> Composite:
     """Every linear layer ZPlus, sums and averages Norm; activations and batch norms get the gradient (lines 549-580)."""
     entries = [
-        Assign(Norm(), (Add, *AVERAGE), stabilizer=signed(stabilizer)),
+        Assign(Norm(), (Add, SumPool, *AVERAGE), stabilizer=signed(stabilizer)),
         _linear(ZPlus(), WEIGHTED, stabilizer, zero_params),
         Assign(Gradient(), Activation, sees={"linearization": "gradient"}),
         Assign(Gradient(), BatchNorm),
@@ -68,7 +68,7 @@ def _mapped(
     entries = [
         *first,
         Assign(Pass(), (Activation, BatchNorm), stabilizer=NONE),
-        Assign(Norm(), (Add, *AVERAGE), stabilizer=signed(stabilizer)),
+        Assign(Norm(), (Add, SumPool, *AVERAGE), stabilizer=signed(stabilizer)),
         _linear(convolution, CONVOLUTION, stabilizer, zero_params),
         Assign(Epsilon(epsilon), Dense, bias=_bias(zero_params), dialect=ZENNIT),
         GRADIENT_REST,

@@ -1,0 +1,33 @@
+"""A user's model, explained by a library, beside the reference on the same model's ONNX export.
+
+`compare` takes arrays; `compare_torch` and `compare_keras` export the model and ask the library; the command is
+`lrp-conform compare-model`. `given` is what the library gave, `walk` judges it, `comparison` is the outcome.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conformance.compare.comparison import Comparison, compare
+    from conformance.compare.from_files import compare_files
+    from conformance.compare.from_keras import compare_keras, export_keras
+    from conformance.compare.from_torch import compare_torch
+    from conformance.compare.given import Given
+
+__all__ = ["Comparison", "Given", "compare", "compare_files", "compare_keras", "compare_torch", "export_keras"]
+
+_HOMES = {
+    "comparison": "Comparison compare",
+    "from_files": "compare_files",
+    "given": "Given",
+    "from_keras": "compare_keras export_keras",
+    "from_torch": "compare_torch",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from the module that defines it: `export_keras` runs where the reference is not installed."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'conformance.compare' has no attribute {name!r}")
+    return getattr(import_module(f"conformance.compare.{_HOME[name]}"), name)
