@@ -90,6 +90,7 @@ PRESETS: dict[str, Any] = {
     **{f"innvestigate.{name}": getattr(lrp.composites.innvestigate, name) for name in INNVESTIGATE},
     **{f"zennit.{name}": getattr(lrp.composites.zennit, name) for name in (*ZENNIT, "excitation_backprop")},
     **{f"julia.{name}": getattr(lrp.composites.relevance_propagation_jl, name) for name in ZENNIT},
+    "captum.epsilon": lrp.composites.captum.epsilon,
     "innvestigate.until_idx": lambda: lrp.composites.innvestigate.sequential_preset_b_flat_until_idx(1),
     "innvestigate.bounded_z": lambda: lrp.composites.innvestigate.z((-4, 4)),
     "innvestigate.bounded_deep_taylor": lambda: lrp.composites.innvestigate.bounded_deep_taylor(-4, 4),

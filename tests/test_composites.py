@@ -204,7 +204,7 @@ def test_the_same_name_means_different_numbers() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_have_their_library_in_their_name(preset: str) -> None:
-    assert PRESETS[preset]().name.split(".")[0] in ("innvestigate", "zennit", "relevance_propagation_jl")
+    assert PRESETS[preset]().name.split(".")[0] in ("captum", "innvestigate", "zennit", "relevance_propagation_jl")
 
 
 def test_deep_taylor_of_a_rectified_output_conserves_what_is_positive() -> None:

@@ -1,4 +1,4 @@
-"""Composites, and presets under the names of `captum`, `innvestigate`, `zennit`, `relevance_propagation_jl`; and of patterns."""
+"""Composites, and presets by the names of `captum`, `innvestigate`, `zennit`, `relevance_propagation_jl`; and of patterns."""
 
 from lrp_ref.composites import captum, innvestigate, patterns, relevance_propagation_jl, zennit
 from lrp_ref.composites.composite import Assign, Composite
