@@ -229,5 +229,5 @@ class Case:
 
 def _plain_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
     """Attributes with their numbers as Python floats, and lists that the adapter may change."""
-    numeric = ("epsilon", "value", "slope")
-    return {name: float(parse(given)) if name in numeric else deepcopy(given) for name, given in attrs.items()}
+    numbers = {name: [*map(float, v)] if isinstance(v, tuple) else float(v) for name, v in model.numeric(attrs).items()}
+    return {**deepcopy(attrs), **numbers}

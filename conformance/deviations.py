@@ -134,10 +134,10 @@ def _attr(op: str, name: str, word: Any) -> Change:
 
 
 def _activation(word: str, rule: str) -> Change:
-    """Another linearisation of an activation, under the rule that goes with it."""
+    """Another linearisation of an activation or of a response norm, under the rule that goes with it."""
 
     def change(q: Question) -> Question | None:
-        if q.node["op"] != "activation" or q.node["attrs"]["linearization"] == word:
+        if q.node["op"] not in ("activation", "lrn") or q.node["attrs"]["linearization"] == word:
             return None
         return q.with_attrs(linearization=word).replace(
             rule={"rule": rule, "stabilizer": q.rule["stabilizer"], "bias": RULES[rule].bias[0]}
@@ -208,6 +208,7 @@ _CONVENTIONS: tuple[tuple[str, str, Change], ...] = (
     ),
     ("linearization.gradient", "the activation's gradient", _activation("gradient", "gradient")),
     ("linearization.ratio", "the activation's ratio f(x) / x", _activation("ratio", "zero")),
+    ("linearization.taylor", "response norms to first order in the neighbours", _attr("lrn", "linearization", "taylor")),
     (
         "batch-norm.quotient-1e-7",
         "quotient by (x - mean) y, stabilised by 1e-7: 0 at x = mean",

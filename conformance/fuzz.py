@@ -280,7 +280,5 @@ def questions(draw: Callable[[Any], Any], where: list[Place]) -> tuple[Question,
     question = draw(made.questions(rule, op, values, (*made.EXACT_KINDS, *made.SCALED_KINDS)))
     attrs = dict(question.node["attrs"])
     hypothesis.assume(-1 not in attrs.get("shape", ()))  # golden files spell sizes out
-    if attrs.get("function") != "leaky-relu":  # and no other function has a slope
-        attrs.pop("slope", None)
     question = question.replace(node={**question.node, "attrs": attrs})
     return question, draw(st.sampled_from(DTYPES))

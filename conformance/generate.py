@@ -22,7 +22,7 @@ from conformance.golden import uid_of
 from conformance.judge import Target, target_of
 from conformance.numbers import ball_array, exact_array, parse, rational, tensor, write
 from conformance.recipes import found as filed
-from conformance.recipes import layers, named, rules, vectors
+from conformance.recipes import kinds, layers, named, rules, vectors
 from conformance.recipes.common import PRECISION, Recipe, exact_formats
 from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.engine import normalized, shares_to_result
@@ -41,7 +41,7 @@ class CertificateError(RuntimeError):
 def recipes() -> dict[str, list[Recipe]]:
     """Every recipe, by group."""
     found: dict[str, list[Recipe]] = {}
-    for source in (vectors, rules, layers, named, filed):
+    for source in (vectors, rules, layers, named, kinds, filed):
         for group, cases in source.recipes().items():
             found.setdefault(group, []).extend(cases)
     ids = [r.id for cases in found.values() for r in cases]
@@ -249,7 +249,7 @@ def representable(recipe: Recipe, found: Answer) -> list[str]:
     tensors = [t for n, t in recipe.inputs.items() if not (model.index_input(recipe.node) and n != "relevance")]
     tensors += list(recipe.node["params"].values()) + [v for v in recipe.rule.values() if isinstance(v, dict) and "data" in v]
     given = [parse(v) for t in tensors for v in t["data"]]
-    given += [parse(v) for k in ("epsilon", "value", "slope") if isinstance(v := recipe.node["attrs"].get(k), str)]
+    given += [w for v in model.numeric(recipe.node["attrs"]).values() for w in (v if isinstance(v, tuple) else (v,))]
     rule, stabilizer, _ = model.rule(recipe.rule)
     for f in fields(rule):
         v = getattr(rule, f.name)

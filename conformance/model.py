@@ -11,6 +11,7 @@ import numpy as np
 import lrp_ref as lrp
 from conformance.numbers import exact_array, parse
 from lrp_ref.layers.activation import FUNCTIONS
+from lrp_ref.layers.lrn import LINEARIZATIONS as LRN_LINEARIZATIONS
 from lrp_ref.layers.normalization import LINEARIZATIONS as NORM_LINEARIZATIONS
 from lrp_ref.rules import CONVENTIONS
 from lrp_ref.stabilizers import KINDS
@@ -50,7 +51,13 @@ LAYERS: dict[str, Callable[[Params, Params], Any]] = {
     "crop": lambda p, a: lrp.Crop(_pairs(a["crop"])),
     "upsample": lambda p, a: lrp.Upsample(tuple(a["scale"])),
     "embedding": lambda p, a: lrp.Embedding(p["weight"], a["reduce"]),
-    "activation": lambda p, a: lrp.Activation(a["function"], a["linearization"], parse(a.get("slope", "0"))),
+    "activation": lambda p, a: _activation(a),
+    "lrn": lambda p, a: lrp.LRN(a["size"], parse(a["alpha"]), parse(a["beta"]), parse(a["bias"]), a["linearization"]),
+    "scale": lambda p, a: lrp.Scale(p.get("weight"), p.get("bias")),
+    "slice": lambda p, a: lrp.Slice(a["axis"], a["begin"], a["end"], a["step"]),
+    "identity": lambda p, a: lrp.Identity(),
+    "dropout": lambda p, a: lrp.Dropout(parse(a["rate"])),
+    "softmax": lambda p, a: lrp.Softmax(a["axis"]),
 }
 SPATIAL = (
     "conv",
@@ -64,6 +71,20 @@ SPATIAL = (
     "crop",
     "upsample",
 )
+
+
+NUMERIC = ("epsilon", "value", "slope", "low", "high", "alpha", "beta", "bias", "rate")  # attributes that are numbers
+
+
+def numeric(attrs: Params) -> Params:
+    """The attributes that are numbers, as `Fraction`s; one number per channel as a tuple."""
+    given = {name: attrs[name] for name in NUMERIC if name in attrs}
+    return {name: tuple(map(parse, v)) if isinstance(v, list) else parse(v) for name, v in given.items()}
+
+
+def _activation(attrs: Params) -> lrp.Activation:
+    given = numeric(attrs)
+    return lrp.Activation(attrs["function"], attrs["linearization"], given.get("slope"), given.get("low"), given.get("high"))
 
 
 def layer(node: Params, params: dict[str, Array]) -> Any:
@@ -122,6 +143,7 @@ def features(nodes: list[Params], rules: dict[str, Params], inputs: dict[str, Pa
             found.add(f"bounds.{_bounds_kind(spec)}")
         if op == "activation":
             found.add(f"activation.{attrs['function']}")
+            found |= {"slope.channel"} if isinstance(attrs.get("slope"), list) else set()
     return sorted(found)
 
 
@@ -149,7 +171,7 @@ def _geometry_features(op: str, attrs: Params) -> set[str]:
         found.add(f"{kind}.asymmetric-padding" if uneven else f"{kind}.padding")
     if not attrs.get("count_include_pad", True):
         found.add("pool.exclude-padding")
-    usual = {"max-pool": "winner", "batch-norm": "affine", "activation": "identity"}.get(op)
+    usual = {"max-pool": "winner", "batch-norm": "affine", "activation": "identity", "lrn": "ratio"}.get(op)
     if attrs.get("linearization", usual) != usual:
         found.add(f"linearization.{attrs['linearization']}")
     return found
@@ -173,10 +195,11 @@ _KNOWN_FEATURES: dict[str, Callable[[str], bool]] = {
     "bounds": lambda v: v in ("scalar", "channel", "array", "data"),
     "activation": lambda v: v in FUNCTIONS,
     "quadrants": lambda v: v == "several",
+    "slope": lambda v: v == "channel",
     "sign_at_zero": lambda v: v in ("0", "-1"),
     "ties": lambda v: v in ("last", "split"),
     "reduce": lambda v: v == "keep",
-    "linearization": lambda v: v in ("average", "gradient", "ratio", *NORM_LINEARIZATIONS),
+    "linearization": lambda v: v in ("average", *LRN_LINEARIZATIONS, *NORM_LINEARIZATIONS),
     **{name: partial(contains, known) for name, (known, _) in CONVENTIONS.items()},
 }
 

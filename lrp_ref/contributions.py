@@ -143,6 +143,10 @@ class Structured:
     def magnitude(self) -> "Structured":
         return self.map(absolute)
 
+    def gauge(self) -> "Structured":
+        """The magnitudes behind the weights: their own, but where a map knows of more."""
+        return Structured(tuple(m.gauge() if hasattr(m, "gauge") else m.mapped(absolute) for m in self.maps), self.ones)
+
     def __add__(self, other: "Structured") -> "Structured":
         return self.map(add, other)
 
@@ -181,11 +185,11 @@ class Separable:
     def magnitude(self) -> "Separable":
         if not self.disjoint:
             self._product()
-        return self.gauge()
+        return Separable(tuple((absolute(V), u.map(absolute)) for V, u in self.terms))
 
     def gauge(self) -> "Separable":
         """sum of |v_ji| |u_i|: the work that any admissible way of forming n_ji may do."""
-        return Separable(tuple((absolute(V), u.map(absolute)) for V, u in self.terms))
+        return Separable(tuple((V.gauge(), u.map(absolute)) for V, u in self.terms))
 
     def __add__(self, other: "Separable") -> "Separable":
         return Separable(self.terms + other.terms)

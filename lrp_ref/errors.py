@@ -7,22 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, full, is_exact, namespace, where
+from lrp_ref.arrays import Array, Number, absolute, is_exact, namespace, pos, where
+from lrp_ref.bends import LARGEST, Rivals, capped, output_error, rivals_of, steepened, through, weight_errors
 from lrp_ref.composites import Assign
 from lrp_ref.contributions import Inputs, Separable, Structured, structured
 from lrp_ref.engine import Share, as_tuple, normalized
 from lrp_ref.gauges import SMALLEST, UNIT_ROUNDOFF, allowed_forward, constant_work, fan, gamma, in_float64, underflow
 from lrp_ref.layers import LRN, Activation, BatchNorm, Embedding, Layer, MaxPool, Softmax
 from lrp_ref.layers.pooling import taps_of
-from lrp_ref.maps import Routed
 from lrp_ref.problem import Problem, entered, settle
-from lrp_ref.rules import Flat, GeneralizedGamma, Pass
+from lrp_ref.rules import GeneralizedGamma
 from lrp_ref.stabilizers import rms
 
-LARGEST = 1e100  # stands for infinity, so that 0 times it is 0
-LIPSCHITZ = {"relu": 1.0, "softplus": 1.0, "sigmoid": 0.25, "tanh": 1.0, "silu": 1.1, "clip": 1.0}
 OFF_AXIS = ("unsigned_add", "drop", "abs_share")  # stabilisers with a pole at d = -epsilon
 COUPLED = ("rms_scaled", "std_scaled")
 
@@ -59,9 +57,8 @@ def forward_error(layer: Layer, given: Sequence[Array], errors: Sequence[Array],
     if isinstance(layer, Embedding):
         return 0 * xp.reshape(y, (*lead, *y.shape[1:]))
     e = [xp.reshape(a, b.shape) for a, b in zip(errors, x, strict=True)]
-    if isinstance(layer, Activation):
-        size = absolute(y) + (layer.function == "hard-sigmoid")  # which passes through 1/2
-        found = _activated(layer, x[0], e[0]) + 8 * u * size * (layer.function != "relu")
+    if isinstance(layer, Activation | LRN):
+        found = output_error(layer, affine, e[0], u)
     elif isinstance(layer, Softmax):
         spread = xp.expm1(2 * xp.max(e[0], axis=layer.axis, keepdims=True))
         found = y * (spread + gamma(y.shape[layer.axis] + 16, u))
@@ -89,30 +86,47 @@ def relevance_errors(
     dtype: str,
 ) -> list[tuple[Array, Array]]:
     """Per input of the node: E of the relevance it receives from here, and the magnitude of the messages behind it."""
-    _derived(rule, layer)
     layer, xp, u = in_float64_fields(rule.seen(layer)), namespace(relevance), UNIT_ROUNDOFF[dtype]
     conventions = {"stabilizer": rule.stabilizer, "bias": rule.bias, "dialect": rule.dialect}
     problem = settle(layer, tuple(given), relevance, in_float64_fields(rule.rule), **conventions)  # type: ignore[arg-type]
-    _derived(replace(rule, rule=problem.rule, bias=problem.bias), layer)
-    R, E = absolute(problem.arrived), xp.reshape(E, problem.arrived.shape)
-    e_y = xp.reshape(e_y, problem.arrived.shape)
+    E, e_y = (xp.reshape(a, problem.arrived.shape) for a in (E, e_y))
     known = isinstance(layer, Embedding)
     e = tuple(0 * a if known else xp.reshape(b, a.shape) for a, b in zip(problem.inputs.arrays, errors, strict=True))
     problem = replace(problem, inputs=Uncertain(problem.inputs.arrays, e))
+    bent = weight_errors(layer, problem.affine, e[0], u)
+    off = _Off(e_y, 0 * e_y)
+    if bent is not None and problem.affine.is_sum and problem.bias not in ("ignore", "share"):  # a tangent's bias moves too
+        off = _Off(e_y, e_y + _moved(problem.weights * problem.inputs, bent).rows())
+    R, E = _shared(problem, off, bent, E, dtype) if problem.bias == "share" else (absolute(problem.arrived), E)
     m, n = fan(problem)
-    rivals = _rivals(layer, problem.inputs.arrays[0], e[0]) if isinstance(layer, MaxPool) else None
+    rivals = rivals_of(layer, problem.inputs.arrays[0], e[0]) if isinstance(layer, MaxPool) else None
     found = []
-    for share in normalized(problem):
-        A, N = share.part.n.gauge(), _moved(problem, share, layer, e, dtype)
-        unsure = _unsure(problem, share, e_y)
-        delta = N.rows() + gamma(m + 5, u) * (A.rows() + N.rows() + _constant(problem, share)) + 0 * R
-        delta = delta if rivals is None else delta + rivals.spread
-        P, q = _reciprocals(problem, share, delta, u)
+    parts = [
+        _uncertain(problem, share, off, through(problem.rule, bent, problem.weights), rivals, m, u)
+        for share in normalized(problem)
+    ]
+    for k, part in enumerate(parts):
+        share, A, N, delta = part
+        unsure = _unsure(problem, share, layer, e[0], e_y + off.bias)
+        P, q, reach = _reciprocals(problem, share, delta, u)
         live = share.active != 0
-        scale = where(A.rows() + N.rows() > 0, absolute(share.part.scale + 0 * R), 0)  # else every message is 0
-        t = scale * where(live | unsure, (R + E) * P, 0)
-        off = scale * where(unsure, 2 * (R + E) * P, where(live, E * P + R * q, 0))
-        found.append(_handed(problem, A, N, t, off, P, (m, n), dtype))
+        scale = absolute(share.part.scale + 0 * R)
+        if getattr(problem.rule, "empty_half", None) == "rescale":  # an error may decide whether the other half is empty
+            doubt = _may_be_empty(problem, parts[1 - k], off, u)
+            unsure, scale = unsure | doubt, where(doubt & (scale < 1), 1 + 0 * scale, scale)
+        heard = where(live | unsure, (R + E) * P, 0)
+        wrong = where(unsure, 2 * (R + E) * P, where(live, E * P + R * q, 0))
+        felt = where(A.rows() + N.rows() > 0, scale, 0)  # else every message is 0
+        moved = as_tuple(N.distribute(capped(felt * heard)))
+        found.append(_handed(problem, A, felt * heard, felt * wrong, moved, P, (m, n), dtype))
+        if problem.bias == "redistribute":
+            h, dh = _taken(part, reach + off.bias, m, u)
+            count = problem.weights.connections().contributions().rows() + 0 * R
+            scale = where(count > 0, scale / where(count > 0, count, 1), 0)
+            lost = scale * where(unsure, (h + dh) * wrong, h * wrong + dh * heard)
+            flat = problem.weights.connections().contributions()
+            still = tuple(0 * a for a in e)
+            found.append(_handed(problem, flat, scale * (h + dh) * heard, lost, still, P, (m, n), dtype))
         if rivals is not None:
             most = 1 if share.part.over is not None else namespace(R).maximum((absolute(share.d) + delta) * P, 0 * R + 1)
             found.append([(rivals.handed((R + E) * most), 0 * a) for a in e])
@@ -122,63 +136,102 @@ def relevance_errors(
     return [(capped(xp.reshape(B, s)), capped(xp.reshape(M, s))) for (B, M), s in zip(sums, shapes, strict=True)]
 
 
+class _Off(NamedTuple):
+    """How far the output, and the bias where it depends on x, may be off."""
+
+    output: Array
+    bias: Array
+
+
+class _Part(NamedTuple):
+    """A part with its work gauge A, the errors N of its contributions, and delta, how far its denominators may be off."""
+
+    share: Share
+    A: Separable
+    N: Separable
+    delta: Array
+
+
+def _uncertain(problem: Problem, share: Share, off: _Off, bent: Any, rivals: Rivals | None, m: int, u: float) -> _Part:
+    A, N = share.part.n.gauge(), _moved(share.part.n, bent)
+    shift = steepened(problem.rule, off.bias, absolute(problem.affine.bias)) + 0 * problem.arrived
+    delta = shift + N.rows() + gamma(m + 5, u) * (A.rows() + N.rows() + _constant(problem, share))
+    return _Part(share, A, N, delta if rivals is None else delta + rivals.spread)
+
+
+def _may_be_empty(problem: Problem, part: _Part, off: _Off, u: float) -> Array:
+    """Where an error may decide whether a half is empty: not where it has neither contributions nor a bias of its sign."""
+    b = problem.affine.bias
+    work = absolute(b) if problem.affine.bias_work is None else problem.affine.bias_work
+    signed = absolute(b) >= (problem.affine.roundings + 4) * u * work + off.bias
+    empty = (part.A.rows() + part.N.rows() == 0) & (part.share.part.c == 0) & signed
+    return (absolute(part.share.d) <= part.delta) & (part.delta > 0) & ~empty
+
+
 def _handed(
-    problem: Problem, A: Separable, N: Separable, t: Array, off: Array, P: Array, fans: tuple[int, int], dtype: str
+    problem: Problem, A: Separable, t: Array, off: Array, moved: tuple[Array, ...], P: Array, fans: tuple[int, int], dtype: str
 ) -> list[tuple[Array, Array]]:
-    """Per input, (1 + g) N t + A t' + g A t + underflow, and the magnitude (A + N) t."""
+    """Per input, (1 + g) N t + A t' + g A t + underflow, and the magnitude (A + N) t; `moved` is N t."""
     m, n = fans
     g = gamma(n + 9, UNIT_ROUNDOFF[dtype])
-    through, moved, wrong = (as_tuple(V.distribute(capped(s))) for V, s in ((A, t), (N, t), (A, off)))
+    handed, wrong = (as_tuple(A.distribute(capped(s))) for s in (t, off))
     small = underflow(problem, A, capped(t), where(t > 0, P, 0), m)
-    columns = zip(through, moved, wrong, small, strict=True)
+    columns = zip(handed, moved, wrong, small, strict=True)
     return [((1 + g) * b + c + g * a + SMALLEST[dtype] * d, a + b) for a, b, c, d in columns]
 
 
-def _moved(problem: Problem, share: Share, layer: Layer, e: tuple[Array, ...], dtype: str) -> Separable:
-    """N: the error of every contribution, as a sum of terms |V| e."""
+def _moved(contributions: Separable, bent: Any) -> Separable:
+    """N: the error of every contribution, as a sum of terms |V| e, and |V' - V| (|u| + e) where weights depend on x."""
     found = []
-    for V, u in share.part.n.terms:
+    for V, u in contributions.terms:
         errors = u.errors if isinstance(u, Uncertain) else tuple(0 * a for a in u.arrays)
         found.append((V.magnitude(), Inputs(errors)))
-        if isinstance(layer, Activation) and layer.linearization != "identity" and not isinstance(problem.rule, Pass | Flat):
-            bent = Routed(_bent(layer, problem.affine, e[0], dtype), _same, _same)
-            found.append((Structured((bent,), V.ones), Inputs(tuple(map(absolute, u.arrays)))))
+        if bent is not None:
+            far = tuple(absolute(a) + b for a, b in zip(u.arrays, errors, strict=True))
+            found.append((Structured((bent,), V.ones), Inputs(far)))
     return Separable(tuple(found))
 
 
-def _bent(layer: Activation, affine: Any, e: Array, dtype: str) -> Array:
-    """How far the weight of a linearised activation may be off where x is off by e."""
-    x, weight, u = affine.inputs[0], affine.maps[0].weight, UNIT_ROUNDOFF[dtype]
-    if layer.function in ("relu", "leaky-relu"):
-        bend = 1.0 if layer.function == "relu" else max(abs(1 - float(slope)) for slope in layer.slopes)
-        return where((absolute(x) <= e) & (e > 0), 0 * x + bend, u * absolute(weight) + 0 * x)
-    if layer.linearization == "gradient":  # the second derivatives are at most 1, elu's at most its slope
-        bends = [where((absolute(x - at) <= e) & (e > 0), 0 * x + bend, 0) for at, bend in _kinks(layer)]
-        return _lipschitz(layer) * e + 16 * u * (1 + absolute(weight)) + reduce(add, bends, 0)
-    clear = absolute(x) > e
-    gap = where(clear, absolute(x) - e, 1)
-    slope_error = (_lipschitz(layer) * e + absolute(weight) * e) / gap
-    return where(clear, slope_error, LARGEST) + 16 * u * absolute(weight)
+def _shared(problem: Problem, off: _Off, bent: Any, E: Array, dtype: str) -> tuple[Array, Array]:
+    """|R| and E of what the inputs share under bias="share": F R with F = |s| / (|s| + |b|), s the sum of contributions."""
+    u, (m, _) = UNIT_ROUNDOFF[dtype], fan(problem)
+    z, b = problem.weights * problem.inputs, absolute(problem.affine.bias) + 0 * problem.arrived
+    N = _moved(z, bent)
+    s = absolute(z.rows() + 0 * problem.arrived)
+    ds = N.rows() + gamma(m + 5, u) * (z.gauge().rows() + N.rows())
+    db = 4 * u * b + (off.output + N.rows() if bent is not None and problem.affine.is_sum else 0)
+
+    def factor(s: Array, b: Array) -> Array:
+        return where(s + b > 0, s / where(s + b > 0, s + b, 1), 1)
+
+    F, xp = factor(s, b), namespace(s)
+    ends = (factor(s + ds, pos(b - db)), factor(pos(s - ds), b + db))
+    dF = reduce(xp.maximum, (absolute(end - F) for end in ends)) + 8 * u * F
+    serves = problem.affine.serves
+    F, dF = (F, dF) if serves is None else (where(serves, F, 1), where(serves, dF, 0))
+    R = absolute(problem.arrived)
+    return F * R, E * (F + dF) + R * dF
 
 
-def _kinks(layer: Activation) -> list[tuple[float, float]]:
-    """Where the gradient jumps, and by how much."""
-    if layer.function == "clip":
-        return [(float(end), 1.0) for end in (layer.low, layer.high) if end is not None]
-    slope = float(layer.slopes[0])
-    if layer.function == "hard-sigmoid":
-        return [(end / slope, abs(slope)) for end in (-0.5, 0.5) if slope]
-    return [(0.0, abs(1 - slope))] if layer.function == "elu" else []
+def _taken(part: _Part, reach: Array, m: int, u: float) -> tuple[Array, Array]:
+    """The magnitude behind c + D - d, which bias="redistribute" hands on, and how far it may be off."""
+    share, added = part.share, part.share.stabilized - part.share.d
+    h = absolute(share.part.c) + absolute(added) + where(added != 0, absolute(share.stabilized), 0)
+    rows = part.N.rows() + gamma(m + 5, u) * (part.A.rows() + part.N.rows())
+    return h, reach + rows + 8 * u * h
 
 
-def _unsure(problem: Problem, share: Share, e_y: Array) -> Array:
+def _unsure(problem: Problem, share: Share, layer: Layer, e: Array, e_y: Array) -> Array:
     """Where an error may decide whether the part serves."""
-    R = problem.arrived
+    found = problem.arrived != problem.arrived
+    if problem.affine.serves is not None and isinstance(layer, BatchNorm):  # which serve where x is not the mean
+        mean = namespace(e).reshape(layer.mean, (1, -1, *(1,) * (e.ndim - 2)))
+        found = found | ((absolute(problem.affine.inputs[0] - mean) <= e) & (e > 0))
     if share.part.where is None:
-        return R != R
+        return found
     y = problem.flat(problem.affine.y)
     unbiased = isinstance(problem.rule, GeneralizedGamma) and problem.rule.branch == "unbiased"
-    return (absolute(y - problem.flat(problem.affine.bias) if unbiased else y) <= e_y) & (e_y > 0)
+    return found | ((absolute(y - problem.flat(problem.affine.bias) if unbiased else y) <= e_y) & (e_y > 0))
 
 
 def _constant(problem: Problem, share: Share) -> Array:
@@ -186,19 +239,20 @@ def _constant(problem: Problem, share: Share) -> Array:
     return constant_work(problem, share, (problem.weights * problem.inputs).gauge().rows() + 0 * problem.arrived)
 
 
-def _reciprocals(problem: Problem, share: Share, delta: Array, u: float) -> tuple[Array, Array]:
-    """P and q: the largest 1 / |D'| and |1 / D' - 1 / D| for a computed D' of d + t, |t| <= delta."""
+def _reciprocals(problem: Problem, share: Share, delta: Array, u: float) -> tuple[Array, Array, Array]:
+    """P, q and reach: the largest 1 / |D'|, |1 / D' - 1 / D| and |D' - D| for a computed D' of d + t, |t| <= delta."""
     d, D, live = share.d, share.stabilized, share.active != 0
     if share.part.over is not None:
         P = 1 / absolute(share.part.over)
-        return P, 4 * u * P
+        return P, 4 * u * P, 0 * P
     ends = list(_ends(problem, d, D, delta))
     smallest = 1 / LARGEST
     inverses = [where(absolute(a) > smallest, 1 / where(absolute(a) > smallest, a, 1), LARGEST) for a in ends]
     P = capped(reduce(namespace(d).maximum, map(absolute, inverses)))
     exact = where(live, 1 / where(D != 0, D, 1), 0)
     q = reduce(namespace(d).maximum, (absolute(inverse - exact) for inverse in inverses))
-    return P, capped(q + (4 * u + 2.0**-50) * P)
+    reach = reduce(namespace(d).maximum, (absolute(end - D) for end in ends))
+    return P, capped(q + (4 * u + 2.0**-50) * P), reach
 
 
 def _ends(problem: Problem, d: Array, D: Array, delta: Array) -> Iterator[Array]:
@@ -221,63 +275,6 @@ def _ends(problem: Problem, d: Array, D: Array, delta: Array) -> Iterator[Array]
         yield where(crosses, stabilizer(zero + beside, epsilon), D + zero)
 
 
-@dataclass(frozen=True)
-class Rivals:
-    """Windows whose maximum an error may move: `taps` marks every tap that may win there; `spread` is twice their error."""
-
-    taps: Any  # a WindowMap
-    spread: Array
-
-    def handed(self, s: Array) -> Array:
-        """s at every tap that may win."""
-        found: Array = self.taps.adjoint(capped(s))
-        return found
-
-
-def _rivals(layer: MaxPool, x: Array, e: Array) -> Rivals | None:
-    if layer.linearization == "average":
-        return None
-    xp, weights = namespace(x), layer.affine(x).maps[0]
-    _, inside, values = taps_of(layer, x, xp.min(x) - 1 if x.size else 0)
-    errors = taps_of(layer, e, 0)[2]
-    wins = [weights.weight[t, ...] > 0 for t in range(len(values))]
-    best = reduce(xp.maximum, values)
-    surely = reduce(xp.maximum, (where(w, v - f, -float("inf")) for w, v, f in zip(wins, values, errors, strict=True)))
-    doubt = reduce(xp.maximum, (where(w, f, 0) for w, f in zip(wins, errors, strict=True)))
-    slack = 2.0**-50 * absolute(best)
-    may = [
-        (inside[t, ...] != 0) & (v + f + slack * (f + doubt > 0) >= surely) & (f + doubt > 0)
-        for t, (v, f) in enumerate(zip(values, errors, strict=True))
-    ]
-    contested = reduce(xp.logical_or, (m & ~w for m, w in zip(may, wins, strict=True)))
-    one = full(best.shape, 1, best)
-    chosen = xp.stack([where(contested & (m | w), one, 0) for m, w in zip(may, wins, strict=True)])
-    return Rivals(weights.with_weight(chosen), where(contested, 2 * reduce(xp.maximum, errors), 0))
-
-
-def _derived(rule: Assign, layer: Layer) -> None:
-    """Refuse the conventions whose errors are not bounded here."""
-    if rule.bias in ("redistribute", "share"):
-        raise LRPError(f"bounds: none is derived for bias={rule.bias!r}; explain without bounds, or in rationals")
-    if getattr(rule.rule, "empty_half", None) == "rescale":
-        raise LRPError("bounds: none is derived for empty_half='rescale'; explain without bounds, or in rationals")
-    if isinstance(layer, LRN):
-        raise LRPError("bounds: none is derived for local response normalisation; explain without bounds, or in balls")
-    if getattr(layer, "linearization", None) == "at_mean_zero":
-        raise LRPError("bounds: none is derived for linearization='at_mean_zero'; explain without bounds, or in rationals")
-
-
-def _activated(layer: Activation, x: Array, e: Array) -> Array:
-    """L e, and 0 where a ReLU is surely off."""
-    return where(x + e > 0, e, 0) if layer.function == "relu" else _lipschitz(layer) * e
-
-
-def _lipschitz(layer: Activation) -> float:
-    if layer.function in LIPSCHITZ:
-        return LIPSCHITZ[layer.function]
-    return max(float(layer.function != "hard-sigmoid"), *(abs(float(slope)) for slope in layer.slopes))
-
-
 def in_float64_fields(value: Any) -> Any:
     """A layer or rule with its float and exact arrays in float64."""
     arrays = {f.name: getattr(value, f.name) for f in fields(value) if hasattr(getattr(value, f.name), "shape")}
@@ -287,12 +284,3 @@ def in_float64_fields(value: Any) -> Any:
 def as_float64(a: Array) -> Array:
     """A value of the network in float64; integers, which are indices, as they are."""
     return a if not is_exact(a) and namespace(a).isdtype(a.dtype, "integral") else in_float64(a)
-
-
-def capped(a: Array) -> Array:
-    """a, with `LARGEST` in place of anything larger."""
-    return where(a < LARGEST, a, LARGEST)
-
-
-def _same(a: Array) -> Array:
-    return a

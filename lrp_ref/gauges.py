@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, absolute, flattened, full, is_exact, namespace, number, where, widened
+from lrp_ref.arrays import Array, LRPError, absolute, all_finite, flattened, full, is_exact, namespace, number, where
 from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.engine import Share, as_tuple, normalized, parts_of
+from lrp_ref.maps import DenseMap
 from lrp_ref.problem import Problem, settle
 from lrp_ref.rules import Part
 from lrp_ref.stabilizers import Stabilizer
@@ -77,9 +78,16 @@ def bounds(
     bias: str | None = None,
     dialect: Dialect | None = None,
 ) -> Gauges:
-    """The gauges of `propagate` with the same arguments, in the arithmetic of x. Raises what `propagate` raises."""
+    """The gauges of `propagate` with the same arguments, in the arithmetic of x, or in float64 where that overflows.
+
+    Raises what `propagate` raises.
+    """
     problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect)
-    return gauges(problem, list(normalized(problem)))
+    shares = list(normalized(problem))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = gauges(problem, shares)
+    fits = is_exact(problem.arrived) or all(map(all_finite, (*found.G, *found.H, *found.S, found.total_G, found.total_H)))
+    return found if fits else gauges(*_widened(problem, shares))
 
 
 def gauges(problem: Problem, shares: list[Share]) -> Gauges:
@@ -148,19 +156,26 @@ def _widened(problem: Problem, shares: list[Share]) -> tuple[Problem, list[Share
     """The same problem and parts with every array in float64."""
 
     def structure(V: Structured) -> Structured:
-        return Structured(V.map(widened).maps, V.ones.map(widened))
+        maps = (DenseMap(_wide(m.weight)) if isinstance(m, DenseMap) else m.mapped(_wide) for m in V.maps)  # none lazily
+        return Structured(tuple(maps), V.ones.map(_wide))
 
     def moved(share: Share) -> Share:
-        n = Separable(tuple((structure(V), u.map(widened)) for V, u in share.part.n.terms))
-        return Share(Part(n, *map(widened, share.part[1:])), *map(widened, share[1:]))
+        n = Separable(tuple((structure(V), u.map(_wide)) for V, u in share.part.n.terms))
+        return Share(Part(n, *map(_wide, share.part[1:])), *map(_wide, share[1:]))
 
     affine = problem.affine
-    fields = {name: widened(getattr(affine, name)) for name in ("bias", "y", "bias_work")}
+    fields = {name: _wide(getattr(affine, name)) for name in ("bias", "y", "bias_work")}
     fields["output"] = fields.pop("y")
-    affine = replace(affine, inputs=tuple(map(widened, affine.inputs)), **fields)
-    weights, inputs = structure(problem.weights), problem.inputs.map(widened)
-    twin = replace(problem, affine=affine, weights=weights, inputs=inputs, arrived=widened(problem.arrived))
+    affine = replace(affine, inputs=tuple(map(_wide, affine.inputs)), **fields)
+    weights, inputs = structure(problem.weights), problem.inputs.map(_wide)
+    twin = replace(problem, affine=affine, weights=weights, inputs=inputs, arrived=_wide(problem.arrived))
     return twin, [moved(share) for share in shares]
+
+
+def _wide(a: Any) -> Any:
+    """A float array in float64; masks, numbers and None as they are."""
+    is_float = hasattr(a, "dtype") and namespace(a).isdtype(a.dtype, "real floating")
+    return namespace(a).astype(a, namespace(a).float64) if is_float else a
 
 
 def fan(problem: Problem) -> tuple[int, int]:
@@ -245,8 +260,16 @@ def ledger_tolerance(problem: Problem, shares: list[Share]) -> Array:
     if not hasattr(problem.weights, "maps"):
         problem, shares = _in_structure(problem, shares)
     dtype = str(problem.arrived.dtype).rsplit(".", 1)[-1]
-    if dtype == "float16":  # whose range is too small for gauges
-        problem, shares = _widened(problem, shares)
+    if dtype != "float16":  # whose range is too small for gauges
+        with np.errstate(over="ignore", invalid="ignore"):
+            tolerance = _tolerance(problem, shares, dtype)
+        if dtype == "float64" or all_finite(tolerance):
+            return tolerance
+    return _tolerance(*_widened(problem, shares), dtype)
+
+
+def _tolerance(problem: Problem, shares: list[Share], dtype: str) -> Array:
+    """The tolerance at `dtype`, computed in the dtype at hand."""
     found = gauges(problem, shares)
     u = UNIT_ROUNDOFF[dtype]
     terms = problem.arrived.shape[-1] + sum(prod(a.shape[1:]) for a in (*found.G, problem.arrived))

@@ -25,9 +25,16 @@ so that input i receives, over all parts and outputs, and with the roundings of 
 
     E_i = sum |scale| [ (1 + gamma_(n+9)) N t + A t' + gamma_(n+9) A t ],   t = (|R| + E) P,   t' = E P + |R| q
 
-plus underflow. Relevance of a value that k nodes read adds k u sum of their messages. Where an error decides a branch, all
-branches count: the taps of a maximum that may win, both parts of generalised gamma where z may have either sign, a ReLU's
-gradient where x may, a class that may be the maximum.
+plus underflow. Relevance of a value that k nodes read adds k u sum of their messages.
+
+Where weights depend on x (linearised activations, response norms) they are off by what `bends` derives, and N gains
+|W' - W| (|x| + e); the bias of a tangent, y - W x, is off by e_y + N. Under bias="share" the R and E above are those of
+F R with F = |s| / (|s| + |b|), which is monotone in |s|. Under bias="redistribute" (c + D - d) over the number of
+connections is one more contribution, off by |D' - D| and what rounding and e do to the sum of n.
+
+Where an error decides a branch, all branches count: the taps of a maximum that may win, both parts of generalised gamma
+where z may have either sign, a ReLU's gradient where x may, an element that may be the mean under "at_mean_zero", a half
+that may be empty under "rescale", a class that may be the maximum.
 
 Valid for any order of summation in every node. The quantities are evaluated in float64 at the values of the run itself,
 hence to first order in u where that run was in floats. Errors count as if they were independent, so the bound grows from
@@ -41,8 +48,9 @@ from operator import add
 from typing import Any
 
 from lrp_ref.arrays import Array, absolute, full, namespace, where
+from lrp_ref.bends import LARGEST, capped
 from lrp_ref.composites import Assign
-from lrp_ref.errors import LARGEST, as_float64, capped, forward_error, relevance_errors
+from lrp_ref.errors import as_float64, forward_error, relevance_errors
 from lrp_ref.gauges import UNIT_ROUNDOFF, gamma, in_float64
 from lrp_ref.layers.activation import softmax
 from lrp_ref.network import Network, inputs_of, told
@@ -86,7 +94,7 @@ def network_bounds(
 ) -> NetworkBounds:
     """The bounds of one explanation: `values` and `arriving` (relevance) of every node and input, whose rules are `rules`.
 
-    Raises `LRPError` for conventions without a derived bound, with the node's name.
+    Raises `LRPError`, with the node's name, for whatever a layer or rule refuses in float64.
     """
     x = {name: as_float64(a) for name, a in values.items()}
     R = {name: in_float64(a) for name, a in arriving.items()}

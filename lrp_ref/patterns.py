@@ -12,6 +12,7 @@ An empty mask, and v_j = 0, divide by 1. A convolution is dense on its patches: 
 row x_n, with zeros where a tap lies on padding; every group has patches of its own.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -20,6 +21,7 @@ from typing import Any
 from lrp_ref.arrays import Array, LRPError, checked, full, namespace, same_arithmetic, where
 from lrp_ref.layers import Activation, Conv, Dense
 from lrp_ref.network import Network, Node, inputs_of, run
+from lrp_ref.progress import watched
 
 MASKS = ("all", "positive", "negative")
 
@@ -86,13 +88,15 @@ def fit_patterns(
     """Node name -> patterns of its weight's shape, for every dense layer and convolution, fitted over batches of inputs.
 
     batches: inputs of the network, each as `Network.forward` takes them. mask: of all nodes, or name -> mask; by default
-    "positive" for nodes that a ReLU reads and "all" for the others. progress: called with the number of batches done.
+    "positive" for nodes that a ReLU reads and "all" for the others. progress: called with the number of batches done; without
+    it, a terminal shows a bar.
     Raises `LRPError` for no batches, unknown masks or names, and what a layer refuses.
     """
     nodes = [node for node in net.nodes if isinstance(node.layer, Dense | Conv)]
     masks = {node.name: _mask(net, node, mask) for node in nodes}
     found: dict[str, list[PatternStatistics]] = {}
-    for done, x in enumerate(batches, start=1):
+    shown = progress is None and sys.stderr.isatty()
+    for done, x in enumerate(watched(batches, "batches") if shown else batches, start=1):
         values = run(net, net.given(x), net.named("all"))
         for node in nodes:
             rows = _rows(node.layer, values[inputs_of(node)[0]])

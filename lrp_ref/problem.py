@@ -124,6 +124,11 @@ def entered(layer: Layer, given: tuple[Array, ...]) -> tuple[tuple[int, ...], tu
     if given[0].ndim < max(axes, layer.axes is None):
         raise LRPError(f"{type(layer).__name__}: expected x with at least {axes} axes, got shape {tuple(given[0].shape)}")
     lead = tuple(given[0].shape[: given[0].ndim - axes])
+    if getattr(layer, "batch_axes", None) not in (None, len(lead)):
+        raise LRPError(
+            f"{type(layer).__name__}: expected x with {layer.batch_axes} batch axis and {axes} of a sample, got shape "  # type: ignore[attr-defined]
+            f"{tuple(given[0].shape)}; a batch norm was merged into it, which merge_batch_norm(net, x) leaves alone for such x"
+        )
     for index, array in enumerate(given):
         if array.ndim != given[0].ndim or tuple(array.shape[: len(lead)]) != lead:
             first = tuple(given[0].shape)

@@ -16,7 +16,7 @@ from lrp_ref.layers.affine import pairs
 from lrp_ref.network import Network, Node, inputs_of
 
 
-def merge_batch_norm(net: Network) -> Network:
+def merge_batch_norm(net: Network, x: Any = None) -> Network:
     """Every batch norm merged into the weighted layer before it, or else after it.
 
     y = g x + t with g = gamma / sqrt(variance + epsilon), t = beta - g mean. Before, where no one else reads the layer:
@@ -28,11 +28,16 @@ def merge_batch_norm(net: Network) -> Network:
         W' = W g (per input channel),    b' = b + W t (summed over taps)
 
     The latter needs an output that reads every tap everywhere: a dense layer, or a convolution without padding; any other
-    only where t = 0. A batch norm without such a neighbour stays. A dense layer is taken to return (N, out).
+    only where t = 0. A batch norm without such a neighbour stays.
+
+    The channels of a batch norm are its axis 1; those of a dense layer on sequences (N, T, in) are the last. So a merge is
+    right for one batch axis alone, and the merged layer takes no more (`batch_axes`). Where x, an example of the input as of
+    `Network.forward`, shows that a layer gets more of them, its batch norm stays.
     Raises `LRPError` where a root is irrational in rationals.
     """
+    values = {} if x is None else net.forward(x, at="all")
     for name in [node.name for node in net.nodes if isinstance(node.layer, BatchNorm)]:
-        net = _merged_before(net, net[name]) or _merged_after(net, net[name]) or net
+        net = _merged_before(net, net[name], values) or _merged_after(net, net[name], values) or net
     return net
 
 
@@ -76,26 +81,26 @@ def _rewritten(net: Network, layers: Mapping[str, Any], gone: str) -> Network:
     return _without(Network(nodes, net.inputs, net.outputs), lambda node: node.name == gone)
 
 
-def _merged_before(net: Network, norm: Node) -> Network | None:
+def _merged_before(net: Network, norm: Node, values: Mapping[str, Array]) -> Network | None:
     (name,), folded = inputs_of(norm), _norm(norm)
     if name in net.inputs or name in net.outputs or len(net.readers(name)) > 1:
         return None
     layer: Any = net[name].layer
-    if not isinstance(layer, WEIGHTED) or _outputs(layer) != folded.gamma.shape[0]:
+    if not isinstance(layer, WEIGHTED) or _outputs(layer) != folded.gamma.shape[0] or _on_sequences(layer, values.get(name)):
         return None
     g, t = scale_and_shift(folded)
     weight = layer.weight * _along(layer, g, "output")
     bias = t if layer.bias is None else g * layer.bias + t
-    return _rewritten(net, {name: replace(layer, weight=weight, bias=bias)}, norm.name)
+    return _rewritten(net, {name: replace(layer, weight=weight, bias=bias, batch_axes=1)}, norm.name)
 
 
-def _merged_after(net: Network, norm: Node) -> Network | None:
+def _merged_after(net: Network, norm: Node, values: Mapping[str, Array]) -> Network | None:
     readers = net.readers(norm.name)
     if len(readers) != 1 or norm.name in net.outputs or not isinstance(readers[0].layer, WEIGHTED):
         return None
     layer: Any = readers[0].layer
     folded = _norm(norm)
-    if _inputs(layer) != folded.gamma.shape[0]:
+    if _inputs(layer) != folded.gamma.shape[0] or _on_sequences(layer, values.get(norm.name)):
         return None
     g, t = scale_and_shift(folded)
     shifted = bool(namespace(t).any(t != 0))
@@ -107,7 +112,12 @@ def _merged_after(net: Network, norm: Node) -> Network | None:
         moved = layer.weight * _along(layer, t, "input")
         added = namespace(moved).sum(moved, axis=tuple(range(1, moved.ndim)))
         bias = added if bias is None else bias + added
-    return _rewritten(net, {readers[0].name: replace(layer, weight=weight, bias=bias)}, norm.name)
+    return _rewritten(net, {readers[0].name: replace(layer, weight=weight, bias=bias, batch_axes=1)}, norm.name)
+
+
+def _on_sequences(layer: Any, value: Array | None) -> bool:
+    """Whether the example's value beside the layer shows more than one batch axis."""
+    return value is not None and value.ndim != layer.axes + 1
 
 
 def _norm(node: Node) -> BatchNorm:

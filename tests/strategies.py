@@ -25,8 +25,9 @@ COARSE = ("0", "1", "-1", "2", "-2", "1/2", "-1/2")  # and in float16
 OPS = (
     "dense", "conv", "conv-transpose", "avg-pool", "sum-pool", "global-avg-pool", "max-pool", "batch-norm", "add", "concat",
     "flatten", "reshape", "permute", "pad", "crop", "upsample", "embedding", "activation",
+    "lrn", "scale", "slice", "identity", "dropout",
 )  # fmt: skip
-MIXING = ("dense", "conv", "conv-transpose", "avg-pool", "sum-pool", "global-avg-pool", "add")  # refused by Pass
+MIXING = ("dense", "conv", "conv-transpose", "avg-pool", "sum-pool", "global-avg-pool", "add", "lrn")  # Pass refuses (most)
 EXACT_KINDS = (
     "none", "signed_add", "unsigned_add", "replace_zero", "zero_to_eps_then_signed", "clip", "drop", "abs_share",
 )  # fmt: skip
@@ -197,12 +198,43 @@ def _embedding(draw: Draw, batch: int, values: tuple[str, ...]) -> Parts:
 
 
 def _activation(draw: Draw, batch: int, values: tuple[str, ...]) -> Parts:
+    shape = _shape(draw, batch)
+    slopes = st.lists(st.sampled_from(("1/4", "0", "-1", "2")), min_size=shape[1], max_size=shape[1])
     attrs = {
-        "function": draw(st.sampled_from(("relu", "leaky-relu"))),
-        "slope": draw(st.sampled_from(("1/4", "0"))),
+        "function": draw(st.sampled_from(("relu", "leaky-relu", "clip", "hard-sigmoid"))),
         "linearization": draw(st.sampled_from(("identity", "gradient", "ratio"))),
     }
+    if attrs["function"] == "leaky-relu":
+        attrs["slope"] = draw(st.one_of(st.sampled_from(("1/4", "0")), slopes))
+    if attrs["function"] == "clip":
+        ends = {"low": draw(st.sampled_from(("-1", "0"))), "high": draw(st.sampled_from(("1/2", "1")))}
+        attrs |= {name: ends[name] for name in draw(st.sampled_from((("low",), ("high",), ("low", "high"))))}
+    return attrs, {}, [shape]
+
+
+def _lrn(draw: Draw, batch: int, values: tuple[str, ...]) -> Parts:
+    attrs = {
+        "size": draw(st.integers(1, 4)),
+        "alpha": draw(st.sampled_from(("1", "3", "1/2"))),
+        "beta": draw(st.sampled_from(("1", "2"))),
+        "bias": draw(st.sampled_from(("1", "2"))),
+        "linearization": draw(st.sampled_from(("ratio", "gradient", "taylor"))),
+    }
     return attrs, {}, [_shape(draw, batch)]
+
+
+def _scale(draw: Draw, batch: int, values: tuple[str, ...]) -> Parts:
+    shape = _shape(draw, batch)
+    names = draw(st.sampled_from((("weight",), ("bias",), ("weight", "bias"))))
+    return {}, {name: (values, tuple(n if draw(st.booleans()) else 1 for n in shape[1:])) for name in names}, [shape]
+
+
+def _slice(draw: Draw, batch: int, values: tuple[str, ...]) -> Parts:
+    shape = _shape(draw, batch)
+    axis = draw(st.integers(1, len(shape) - 1))
+    begin = draw(st.integers(0, shape[axis] - 1))
+    attrs = {"axis": axis, "begin": begin, "end": draw(st.integers(begin + 1, shape[axis])), "step": draw(st.integers(1, 2))}
+    return attrs, {}, [shape]
 
 
 _PARTS: dict[str, Callable[[Draw, int, tuple[str, ...]], Parts]] = {
@@ -224,6 +256,11 @@ _PARTS: dict[str, Callable[[Draw, int, tuple[str, ...]], Parts]] = {
     "upsample": _upsample,
     "embedding": _embedding,
     "activation": _activation,
+    "lrn": _lrn,
+    "scale": _scale,
+    "slice": _slice,
+    "identity": lambda draw, batch, values: ({}, {}, [_shape(draw, batch)]),
+    "dropout": lambda draw, batch, values: ({"rate": "1/2"}, {}, [_shape(draw, batch)]),
 }
 _NUMBERS: dict[str, list[dict[str, Any]]] = {
     "epsilon": [{"epsilon": "1/4"}, {"epsilon": "1/1024"}],

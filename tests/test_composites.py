@@ -1,5 +1,7 @@
 """Composites: first match wins, nothing goes without a rule, and presets give every layer what their library gives it."""
 
+import io
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -277,3 +279,50 @@ def test_masks_of_patterns_follow_the_activations() -> None:
     ):
         with pytest.raises(lrp.LRPError, match=message):
             call()
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith("captum")])
+def test_every_preset_takes_response_norms_and_factors_as_its_library_would(name: str) -> None:
+    """Autograd's gradient; in Julia, ZeroRule by way of the gradient, and the dense layers' rule."""
+    norm = lrp.LRN(3, alpha=3, beta=1)
+    factor = lrp.Scale(lrp.exact([[[2]], [[-1]], [["1/2"]]]), lrp.exact([[[1]], [[1]], [[-1]]]))
+    convolution = lrp.Conv(lrp.exact([[[[1]]], [[[2]]], [[["1/2"]]]]), lrp.exact([1, -1, 1]))
+    net = chain(convolution, norm, factor, RELU, FLAT, lrp.Dense(lrp.exact([[1, 2, -1], [1, 1, 1]]), lrp.exact([1, 0])))
+    found = net.explain(lrp.exact([[[[2]]], [[[-3]]]]), PRESETS[name](), target=1, seed="one", at="all")
+    found.ledger.check()
+    values = net.forward(lrp.exact([[[[2]]], [[[-3]]]]), at="all")
+    tangent = lrp.LRN(3, alpha=3, beta=1, linearization="gradient")
+    julia = name.startswith("julia")
+    rules = (lrp.Zero(), lrp.Epsilon()) if julia else (lrp.Gradient(), lrp.Gradient())
+    how = {"dialect": lrp.DIALECTS["relevancepropagation.jl"]} if julia else {}
+    for node, layer, rule in (("n1", tangent, rules[0]), ("n2", factor, rules[1])):
+        before = f"n{int(node[1]) - 1}"
+        expected = lrp.propagate(layer, values[before], found.at[node], rule, **how)  # type: ignore[arg-type]
+        assert (found.at[before] == expected.relevance).all()
+
+
+def test_captum_refuses_what_it_has_no_rule_for() -> None:
+    with pytest.raises(lrp.LRPError, match=r"captum.epsilon: no rule for n0 \(LRN\), n1 \(Scale\)"):
+        lrp.composites.captum.epsilon().assign(chain(lrp.LRN(3), lrp.Scale(lrp.exact([2]))))
+
+
+class Terminal(io.StringIO):
+    """What stands for standard error."""
+
+    def __init__(self, tty: bool) -> None:
+        super().__init__()
+        self.isatty = lambda: tty  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_fitting_shows_a_bar_on_a_terminal_and_nothing_in_a_pipe(tty: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal(tty))
+    x = [np.random.default_rng(k).normal(size=(4, 3)) for k in range(3)]
+    net = chain(lrp.Dense(np.random.default_rng(9).normal(size=(2, 3))))
+    known, unknown = lrp.fit_patterns(net, x), lrp.fit_patterns(net, iter(x))
+    assert (known["n0"] == unknown["n0"]).all()
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert ("batches" in shown, "3/3" in shown) == (tty, tty)
+    lrp.fit_patterns(net, x, progress=lambda done: None)
+    assert sys.stderr.getvalue() == shown  # type: ignore[attr-defined]

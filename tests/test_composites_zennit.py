@@ -90,3 +90,31 @@ def test_the_preset_is_the_library(name: str, merged: bool, zennit: Any, module:
     found = net.explain(x.numpy(), preset, target=1, seed="one", bounds=True)
     assert "x" not in found.bounds.says_nothing
     assert (np.abs(found.relevance - relevance.numpy()) <= 2 * found.bounds.relevance).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modules_without_a_rule_get_the_gradient(name: str, zennit: Any) -> None:
+    class Scaled(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return x * torch.tensor([2.0, -1, 0.5, 1], dtype=x.dtype)[:, None, None] + 0.25
+
+    nn = torch.nn
+    torch.manual_seed(3)
+    module = nn.Sequential(
+        nn.Conv2d(2, 4, 2), nn.LocalResponseNorm(3, alpha=2.0), Scaled(), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+    )
+    module = module.to(torch.float64).eval()
+    state = [value.numpy().copy() for value in module.state_dict().values()]
+    factor = lrp.Scale(np.array([2, -1, 0.5, 1])[:, None, None], np.full((1, 1, 1), 0.25))
+    layers = [lrp.Conv(*state[:2]), lrp.LRN(3, alpha=2.0), factor, lrp.Activation(), lrp.Flatten(), lrp.Dense(*state[2:])]
+    net = lrp.Network([lrp.Node(f"n{k}", layer) for k, layer in enumerate(layers)])
+    x = torch.rand(2, 2, 3, 3, dtype=torch.float64) * 2 - 1
+    box = (torch.full_like(x, -1), torch.full_like(x, 1)) if name == "EpsilonGammaBox" else ()
+    snake = "".join("_" * (k > 0 and c.isupper()) + c.lower() for k, c in enumerate(name))
+    preset = getattr(ZEN, snake)(*((-1, 1) if box else ()))
+    asked = x.clone().requires_grad_()
+    with getattr(zennit, name)(*box).context(module) as modified:
+        (relevance,) = torch.autograd.grad(modified(asked), asked, torch.eye(3, dtype=torch.float64)[[1, 1]])
+    found = net.explain(x.numpy(), preset, target=1, seed="one", bounds=True)
+    assert "x" not in found.bounds.says_nothing
+    assert (np.abs(found.relevance - relevance.numpy()) <= 2 * found.bounds.relevance).all()

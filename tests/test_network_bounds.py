@@ -260,12 +260,6 @@ def test_half_precision_says_where_it_says_nothing() -> None:
 REFUSED: dict[str, tuple[Any, Any, str]] = {
     "exact": (lrp.Assign(lrp.Zero()), True, "bounds: the arithmetic is exact; name the dtype to bound"),
     "dtype": (lrp.Assign(lrp.Zero()), "float8", "bounds are known for float64, float32, float16, bfloat16; got 'float8'"),
-    "share": (lrp.Assign(lrp.Zero(), bias="share"), "float32", "node 'a': bounds: none is derived for bias='share'"),
-    "rescale": (
-        lrp.Assign(lrp.AlphaBeta(2, 1, empty_half="rescale")),
-        "float32",
-        "node 'a': bounds: none is derived for empty_half='rescale'",
-    ),
 }
 
 

@@ -15,12 +15,18 @@ LAYERS: dict[str, Any] = {
     "scale": lrp.Scale(X[0], lrp.exact([["1/2"], [3], [-1], [0]])),
     "shift": lrp.Scale(None, lrp.exact([[1, -2, 3]])),
     "local response normalisation": lrp.LRN(3, alpha=3, beta=1, bias=2),
+    "its tangent": lrp.LRN(3, alpha=3, beta=1, bias=2, linearization="gradient"),
+    "its expansion": lrp.LRN(2, alpha=1, beta=2, linearization="taylor"),
     "of even size": lrp.LRN(2, alpha=1, beta=2),
     "clip": lrp.Activation("clip", "gradient", low=-2, high=3),
     "clip above": lrp.Activation("clip", "ratio", low=None, high=3),
     "hard sigmoid": lrp.Activation("hard-sigmoid", "gradient", slope=lrp.exact("1/4").item()),
     "slopes per channel": lrp.Activation("leaky-relu", "gradient", slope=(0, 1, lrp.exact("1/4").item(), -1)),
 }
+
+
+def passed(layer: Any) -> Any:
+    return lrp.propagate(layer, X, X, lrp.Pass())
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
@@ -34,7 +40,7 @@ def test_matrices_and_structure_agree_exactly(layer: Any, rule: Any) -> None:
     explicit.ledger.check()
 
 
-@pytest.mark.parametrize("layer", [v for v in LAYERS.values() if not isinstance(v, lrp.Activation)], ids=repr)
+@pytest.mark.parametrize("layer", [v for v in LAYERS.values() if v.affine(X).is_sum], ids=repr)
 def test_the_output_is_weights_times_inputs_plus_bias(layer: Any) -> None:
     affine = layer.affine(X)
     assert (affine.maps[0].apply(X) + affine.bias == affine.y).all()
@@ -44,6 +50,36 @@ def test_local_response_normalisation_by_hand() -> None:
     """Channels 1, 2, 3 at one pixel, size 3: scales 1 + (1 + 4), 1 + (1 + 4 + 9), 1 + (4 + 9)."""
     y = lrp.LRN(3, alpha=3, beta=1).affine(lrp.exact([[1, 2, 3]])).y
     assert [str(v) for v in y[0]] == ["1/6", "2/15", "3/14"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_tangent_of_a_response_norm_is_its_difference_quotient(size: int) -> None:
+    layer, x, step = lrp.LRN(size, alpha=2.0, linearization="gradient"), np.asarray([[0.5, -1.5, 2.0, 0.25]]), 1e-6
+    jacobian, _ = layer.affine(x).maps[0].matrix(x)
+    for k, shift in enumerate(step * np.eye(4)):
+        quotient = (layer.affine(x + shift).y - layer.affine(x - shift).y) / (2 * step)
+        assert np.allclose(jacobian[0, :, k], quotient[0], atol=1e-8)
+
+
+def test_the_first_order_of_a_response_norm_is_its_value_without_neighbours_plus_their_slopes() -> None:
+    """Binder et al. 2016: y_c(x_c alone) + sum over neighbours of dy_c / dx_k x_k."""
+    x = X[:, :, 0]
+    whole, tangent = (lrp.LRN(3, 3, 1, 2, word).affine(x) for word in ("taylor", "gradient"))
+    alone = lrp.LRN(1, 1, 1, 2).affine(x).y  # alpha / size as before
+    slopes = tangent.maps[0].matrix(x)[0][0].copy()
+    np.fill_diagonal(slopes, 0)
+    assert (whole.maps[0].apply(x) == alone + (slopes @ x[0])[None]).all()
+
+
+def test_gauges_count_the_magnitudes_behind_a_weight_that_cancels() -> None:
+    """dy / dx = (1 - x^2) / (1 + x^2)^2, next to x = 1."""
+    x = np.float32([[1.0001, 0.9999, 1 - 2**-20]])
+    layer, one = lrp.LRN(1, 1, 1, linearization="gradient"), np.ones_like(x)
+    found = lrp.propagate(layer, x, one, lrp.Gradient()).relevance
+    exact = lrp.propagate(layer, lrp.exact(x), lrp.exact(one), lrp.Gradient()).relevance.astype(float)
+    (B,) = lrp.bounds(layer, x, one, lrp.Gradient()).allowed("float32")
+    assert (abs(found - exact) <= B).all()
+    assert (B > 2**-24).all()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -80,6 +116,8 @@ def test_bounds_through_activations_hold(function: str, linearization: str) -> N
         (lambda: lrp.LRN(1).affine(lrp.exact([[1]])), "log of a rational is irrational"),
         (lambda: lrp.LRN(3, bias=-1).affine(np.ones((1, 2))), "LRN: expected bias .* > 0 everywhere"),
         (lambda: lrp.LRN(3).affine(np.ones(2)), "LRN: expected x"),
+        (lambda: lrp.LRN(3, linearization="hessian"), "LRN: linearization is one of ratio, gradient, taylor; got 'hessian'"),
+        (lambda: passed(lrp.LRN(3, beta=1, linearization="taylor")), "Pass: LRN mixes several inputs in one output"),
         (lambda: lrp.Slice(0), "Slice: expected axis and step >= 1"),
         (lambda: lrp.Slice(1, 2, 2), "0 <= begin < end"),
         (lambda: lrp.Slice(1, 0, 5).affine(np.ones((1, 4))), "0 to 5 on axis 1 does not fit x of shape"),

@@ -126,6 +126,30 @@ def test_after_merging_zennits_composite_hands_on_what_arrives() -> None:
     assert ledger.totals()["bias"] == 0
 
 
+SQUARE = lrp.Dense(lrp.exact([[1, 2], [3, 4]]), ones(2))
+UNEVEN = lrp.BatchNorm(lrp.exact([1, 3]), lrp.exact([0, 2]), ones(2), lrp.exact([4, 1]), 0)
+PIXELS = lrp.Conv(lrp.exact([[[1], [2]], [[3], [4]]]))
+ORDERS: dict[str, tuple[list[Any], tuple[int, ...]]] = {
+    "dense, norm": ([SQUARE, UNEVEN], (2, 2)),
+    "norm, dense": ([UNEVEN, SQUARE], (2, 2)),
+    "convolution, norm": ([PIXELS, UNEVEN], (2, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("case", ORDERS.values(), ids=ORDERS)
+def test_sequences_are_not_taken_for_channels(case: tuple[list[Any], tuple[int, ...]]) -> None:
+    layers, shape = case
+    net = lrp.Network([lrp.Node(f"n{k}", layer) for k, layer in enumerate(layers)])
+    x, wide = (lrp.exact(np.arange(np.prod(s)).reshape(s)) for s in (shape, (2, *shape)))
+    for merged in (transforms.merge_batch_norm(net), transforms.merge_batch_norm(net, x)):
+        assert len(merged.nodes) == 1
+        assert same(net, merged, x)
+        with pytest.raises(lrp.LRPError, match=r"expected x with 1 batch axis .*; a batch norm was merged into it") as told:
+            merged.forward(wide)
+        assert "\n" not in str(told.value)
+    assert transforms.merge_batch_norm(net, wide) == net
+
+
 def test_an_irrational_root_is_refused() -> None:
     bad = lrp.BatchNorm(ones(2), ones(2), ones(2), lrp.exact([2, 4]), 0)
     with pytest.raises(lrp.LRPError, match="the square root of 2 is not rational"):

@@ -144,8 +144,14 @@ def _upsample(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
 
 
 def _activation(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
+    if isinstance(attrs.get("slope"), list):
+        slopes = np.reshape(attrs["slope"], (*(1,) * (len(x.shape) - 2), -1))
+        shared = [*range(1, len(x.shape) - 1)]
+        return _in_layout(lambda t: _apply(layers.PReLU(shared_axes=shared), t, slopes), x)
     if attrs["function"] == "leaky-relu":
         return layers.LeakyReLU(float(attrs["slope"]))(x)
+    if attrs["function"] == "clip" and attrs.get("low") == 0:
+        return layers.ReLU(attrs.get("high"))(x)
     if attrs["function"] not in {"relu", "elu", "softplus", "sigmoid", "tanh", "silu"}:
         raise Unsupported(f"there is no Keras activation {attrs['function']}")
     return layers.Activation("swish" if attrs["function"] == "silu" else attrs["function"])(x)
@@ -174,6 +180,9 @@ _MAKERS: dict[str, Callable[..., Tensor]] = {
     "upsample": _upsample,
     "activation": _activation,
     "embedding": _embedding,
+    "identity": lambda node, attrs, x: layers.Activation("linear")(x),
+    "dropout": lambda node, attrs, x: layers.Dropout(attrs["rate"])(x),
+    "softmax": lambda node, attrs, x: layers.Softmax(attrs["axis"])(x),
 }
 
 

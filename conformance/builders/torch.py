@@ -22,6 +22,8 @@ _ACTIVATIONS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
     "sigmoid": lambda attrs: nn.Sigmoid(),
     "tanh": lambda attrs: nn.Tanh(),
     "silu": lambda attrs: nn.SiLU(),
+    "clip": lambda attrs: nn.Hardtanh(attrs.get("low", -float("inf")), attrs.get("high", float("inf"))),
+    "hard-sigmoid": lambda attrs: nn.Hardsigmoid(),
 }
 
 
@@ -160,7 +162,19 @@ def _batch_norm(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module:
 def _activation(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module:
     if attrs["function"] not in _ACTIVATIONS:
         raise Unsupported(f"there is no torch module for the activation {attrs['function']}")
+    if isinstance(attrs.get("slope"), list):
+        return _fill(nn.PReLU(len(attrs["slope"])), x, weight=attrs["slope"])
+    if attrs["function"] == "hard-sigmoid" and "slope" in attrs:
+        raise Unsupported("torch's hard sigmoid has a slope of 1/6")
     return _ACTIVATIONS[attrs["function"]](attrs)
+
+
+def _response_norm(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module:
+    if attrs["size"] % 2 == 0:
+        raise Unsupported("torch's window of an even number of channels reaches one further down than up")
+    if x.ndim < 3:
+        raise Unsupported("torch normalises responses of images and sequences only")
+    return nn.LocalResponseNorm(attrs["size"], attrs["alpha"], attrs["beta"], attrs["bias"])
 
 
 def _pad(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module:
@@ -179,6 +193,10 @@ _MAKERS: dict[str, Callable[[Node, Mapping[str, Any], Tensor], nn.Module]] = {
     "batch-norm": _batch_norm,
     "activation": _activation,
     "flatten": lambda node, attrs, x: nn.Flatten(1),
+    "lrn": _response_norm,
+    "identity": lambda node, attrs, x: nn.Identity(),
+    "dropout": lambda node, attrs, x: nn.Dropout(attrs["rate"]).eval(),
+    "softmax": lambda node, attrs, x: nn.Softmax(attrs["axis"]),
     "pad": _pad,
     "upsample": lambda node, attrs, x: nn.Upsample(scale_factor=tuple(map(float, attrs["scale"]))),
 }

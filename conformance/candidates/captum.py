@@ -23,7 +23,7 @@ except metadata.PackageNotFoundError:
     _VERSION = "not installed"
 
 _FEATURES = {
-    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add activation",
+    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add activation dropout",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding",
     "rule": "zero epsilon gamma alpha1-beta0 z-plus z-plus-fast norm pass",
@@ -70,6 +70,8 @@ def _rule(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any]
         if name == "pass" and node["attrs"]["function"] in {"relu", "tanh"}:
             return None
         raise Unsupported("captum passes relevance through ReLU and Tanh, and refuses other activations")
+    if op == "dropout" and name == "pass":
+        return None
     if name == "pass":
         if op == "batch-norm":
             return rules.IdentityRule()

@@ -30,11 +30,12 @@ except metadata.PackageNotFoundError:
 
 _FEATURES = {
     "op": "dense conv conv-transpose avg-pool global-avg-pool max-pool batch-norm add concat flatten reshape permute pad crop "
-    "upsample embedding activation",
+    "upsample embedding activation identity dropout",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding asymmetric-padding output-padding",
     "pool": "padding asymmetric-padding",
     "activation": "relu leaky-relu",
+    "slope": "channel",
     "rule": "zero epsilon alpha-beta alpha1-beta0 alpha-beta-x z-plus z-plus-fast w-square flat z-box norm pass",
     "stabilizer": "none signed_add",
     "bias": "absorb split ignore square full_in_both",

@@ -21,11 +21,12 @@ except metadata.PackageNotFoundError:
     _VERSION = "not installed"
 
 _FEATURES = {
-    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool batch-norm add activation",
+    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool batch-norm add activation lrn identity dropout",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding output-padding",
     "pool": "padding exclude-padding",
-    "activation": "relu leaky-relu elu softplus sigmoid tanh silu",
+    "activation": "relu leaky-relu elu softplus sigmoid tanh silu clip hard-sigmoid",
+    "slope": "channel",
     "rule": "zero epsilon norm flat pass",
     "stabilizer": "none signed_add unsigned_add",
     "bias": "absorb ignore",
@@ -40,6 +41,7 @@ INFO: dict[str, Any] = {
     "relevance_init": "arbitrary",
 }
 
+_ONE_TO_ONE = {"activation", "batch-norm", "lrn", "identity", "dropout"}
 _BIASED = {"bias", "beta"}  # parameters that enter the denominator of the epsilon rule
 
 
@@ -62,13 +64,13 @@ def run(case: Mapping[str, Any]) -> dict[str, Any]:
 def _explained(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any], step: Any) -> Callable[..., Any]:
     """Return the layer as a function whose gradient is relevance by the rule."""
     name, op, F = rule["rule"], node["op"], lib.functional
-    if name == "pass" and op in {"activation", "batch-norm"}:
+    if name == "pass" and op in _ONE_TO_ONE:
         identity: Callable[..., Any] = lib.rules.IdentityRule(step)
         return identity
     if name == "flat" and op == "add":
         uniform: Callable[..., Any] = lib.rules.UniformRule(step)
         return uniform
-    if name not in {"zero", "epsilon", "norm"} or op == "activation":
+    if name not in {"zero", "epsilon", "norm"} or op in _ONE_TO_ONE - {"batch-norm"}:
         raise Unsupported(f"lxt has no rule {name} for {op}")
     if rule["bias"] == "ignore" and not _BIASED.isdisjoint(node.get("params", {})):
         raise Unsupported("lxt cannot leave the bias out of the denominator")

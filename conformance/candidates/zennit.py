@@ -23,12 +23,15 @@ except metadata.PackageNotFoundError:
     _VERSION = "not installed"
 
 _FEATURES = {
-    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add flatten pad upsample activation",
+    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add flatten pad upsample activation "
+    "lrn identity dropout softmax",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding output-padding",
     "pool": "padding exclude-padding",
-    "activation": "relu leaky-relu elu softplus sigmoid tanh silu",
-    "rule": "zero epsilon alpha-beta alpha1-beta0 z-plus generalized-gamma w-square flat z-box norm pass",
+    "activation": "relu leaky-relu elu softplus sigmoid tanh silu clip hard-sigmoid",
+    "slope": "channel",
+    "linearization": "gradient",
+    "rule": "zero epsilon alpha-beta alpha1-beta0 z-plus generalized-gamma w-square flat z-box norm pass gradient",
     "stabilizer": "none signed_add clip rms_scaled",
     "bias": "absorb split ignore square",
     "bounds": "scalar channel array",
@@ -44,7 +47,8 @@ INFO: dict[str, Any] = {
 }
 
 _WITH_KERNEL = {"dense", "conv", "conv-transpose"}
-_MOVES_VALUES = {"max-pool", "flatten", "pad", "upsample"}
+_MOVES_VALUES = {"max-pool", "flatten", "pad", "upsample", "identity", "dropout"}
+_ONE_TO_ONE = {"activation", "batch-norm", "lrn", "softmax"}
 _STABILIZERS: dict[str, dict[str, bool]] = {
     "signed_add": {},
     "clip": {"clip": True},
@@ -74,14 +78,16 @@ def run(case: Mapping[str, Any]) -> dict[str, Any]:
 def _hook(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any], x: Any) -> Any:
     """Return the hook a user of zennit would register for this rule, or None where zennit has none."""
     name, op, rules = rule["rule"], node["op"], lib.rules
+    if name == "gradient":
+        return None
     if name == "pass":
-        if op in {"activation", "batch-norm"}:
+        if op in _ONE_TO_ONE:
             return rules.Pass()
         if op in _MOVES_VALUES:
             return None
         raise Unsupported(f"zennit's Pass needs a layer that keeps the shape of its input, unlike {op}")
     stabilizer = _stabilizer(lib, rule.get("stabilizer") or {"kind": "none"})
-    if op == "activation" or (op not in _WITH_KERNEL and name not in {"zero", "epsilon", "norm", "flat"}):
+    if op in _ONE_TO_ONE - {"batch-norm"} or (op not in _WITH_KERNEL and name not in {"zero", "epsilon", "norm", "flat"}):
         raise Unsupported(f"zennit has no rule {name} for {op}")
     if name == "norm" or (name in {"zero", "epsilon"} and op not in _WITH_KERNEL | {"batch-norm"}):
         return rules.Norm(stabilizer=stabilizer)

@@ -15,7 +15,7 @@ from conformance.recipes.common import outputs
 
 Json = dict[str, Any]
 Tensors = dict[tuple[str, str], np.ndarray]  # by ("params" | "inputs" | "rule", name)
-ELEMENTWISE = ("add", "activation")
+ELEMENTWISE = ("add", "activation", "identity", "dropout")
 CHANNELWISE = ("avg-pool", "sum-pool", "max-pool", "global-avg-pool", "batch-norm", "pad", "crop", "upsample")
 GEOMETRY = {"stride": 1, "dilation": 1, "padding": [0, 0], "output_padding": 0}
 NORMAL = {"gamma": "1", "beta": "0", "mean": "0", "variance": "1"}

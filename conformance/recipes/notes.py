@@ -31,6 +31,10 @@ NOTES: dict[str, dict[str, Any]] = {
         "Every intermediate is exact in the formats listed under exact_in.",
         "There, an answer can be equal: no tolerance is needed.",
     ),
+    "even-window": _note(
+        "A window of an even number of channels.", "It reaches one further up than down: swapped, the other neighbour counts."
+    ),
+    "exponential": _note("An exponential or a logarithm enters, where another case has a root."),
     "found": _note("Two derivations of the reference once disagreed here.", "A bug that fuzzing found stays mended."),
     "full-bias-in-both": _note(
         *BUGS["full-bias-in-both"][:1], "Relevance of the size of 1 / epsilon.", BUGS["full-bias-in-both"][1]

@@ -2,8 +2,9 @@
 
 Layers with a kernel get the analyzer's rule, and so do batch norms, on a fused map whose known error the dialect
 "innvestigate-2.1" carries (`bn_layer_rule`, lines 180-252). Sums and averages get the Z-rule whatever is asked (255-316),
-activations pass, everything else gets the gradient (492-514). `input_layer_rule` is a rule for the layers that read only
-inputs, possibly reshaped; a tuple (low, high) stands for the bounded rule. It seeds the logit.
+activations pass, everything else gets the gradient (492-514): a factor and shift, and local response normalisation, which
+in Keras is a Lambda that its analyzers take only where they are told to. `input_layer_rule` is a rule for the layers that
+read only inputs, possibly reshaped; a tuple (low, high) stands for the bounded rule. It seeds the logit.
 """
 
 from typing import Any
@@ -12,12 +13,13 @@ from lrp_ref.arrays import Number
 from lrp_ref.composites.composite import Assign, Composite
 from lrp_ref.composites.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
 from lrp_ref.dialects import DIALECTS
-from lrp_ref.layers import Activation, Add, BatchNorm, Dense, Embedding, MaxPool
+from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, Embedding, MaxPool, Scale
 from lrp_ref.network import Network, Node
 from lrp_ref.rules import AlphaBeta, AlphaBetaX, Epsilon, Flat, Gradient, Pass, WSquare, ZBox, Zero, ZPlusFast
 from lrp_ref.stabilizers import NONE
 
-GRADIENT = (MaxPool, Embedding, *MOVING)
+GRADIENT = (MaxPool, Embedding, Scale, *MOVING)
+TANGENT = Assign(Gradient(), LRN, sees={"linearization": "gradient"})
 INN = DIALECTS["innvestigate-2.1"]
 X2M100 = AlphaBetaX(2, 0, 1, 0)
 
@@ -133,6 +135,7 @@ def _deep_taylor() -> list[Assign]:
         Assign(AlphaBeta(1, 0), WEIGHTED, bias="ignore", dialect=INN),
         Assign(Gradient(), Activation, when=is_relu, sees={"linearization": "gradient"}),
         Assign(Gradient(), (*GRADIENT, BatchNorm, Add, *AVERAGE)),
+        TANGENT,
     ]
 
 
@@ -165,4 +168,5 @@ _REST = (
     Assign(Zero(), (Add, *AVERAGE), dialect=INN),
     Assign(Pass(), Activation, stabilizer=NONE),
     Assign(Gradient(), GRADIENT),
+    TANGENT,
 )

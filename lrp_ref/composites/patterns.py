@@ -13,11 +13,11 @@ from glob import escape
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites.composite import Assign, Composite
 from lrp_ref.composites.kinds import AVERAGE, MOVING
-from lrp_ref.layers import Activation, Add, BatchNorm, MaxPool, SumPool
+from lrp_ref.layers import LRN, Activation, Add, BatchNorm, MaxPool, Scale, SumPool
 from lrp_ref.network import Network
 from lrp_ref.rules import Gradient
 
-GRADIENT = (Add, BatchNorm, MaxPool, SumPool, *AVERAGE, *MOVING)
+GRADIENT = (Add, BatchNorm, MaxPool, Scale, SumPool, *AVERAGE, *MOVING)
 
 
 def pattern_net(net: Network, patterns: Mapping[str, Array]) -> Composite:
@@ -41,5 +41,5 @@ def _pattern(title: str, net: Network, weights: dict[str, Array]) -> Composite:
         if own != tuple(weight.shape):
             raise LRPError(f"patterns: expected {name!r} of its weight's shape {own}, got {tuple(weight.shape)}")
     entries = [Assign(Gradient(), name=escape(node), sees={"weight": weight}) for node, weight in weights.items()]
-    rest = [Assign(Gradient(), Activation, sees={"linearization": "gradient"}), Assign(Gradient(), GRADIENT)]
+    rest = [Assign(Gradient(), (Activation, LRN), sees={"linearization": "gradient"}), Assign(Gradient(), GRADIENT)]
     return Composite([*entries, *rest], f"patterns.{title}")

@@ -2,8 +2,10 @@
 
 They differ from zennit's namesakes: gamma is the ordinary rule (weights and bias), the rule of a first layer holds only
 where the very first layer is a convolution (`FirstLayerTypeMap`), and what no entry names gets ZeroRule
-(`src/composite.jl`, `match_rule`): poolings, and the sums of skip connections. Batch norms pass, as its `canonize` fuses
-them without an epsilon: `lrp_ref.transforms.merge_batch_norm` is exact instead. It seeds 1: `explain(..., seed="one")`.
+(`src/composite.jl`, `match_rule`): poolings, the sums of skip connections, and what Flux has no layer for, such as local
+response normalisation: x_i sum_j dy_j/dx_i R_j / y_j. A factor and shift (`Scale`) get the dense layers' rule. Batch norms
+pass, as its `canonize` fuses them without an epsilon: `lrp_ref.transforms.merge_batch_norm` is exact instead. It seeds 1:
+`explain(..., seed="one")`.
 """
 
 from typing import Any
@@ -12,7 +14,7 @@ from lrp_ref.arrays import Number
 from lrp_ref.composites.composite import Assign, Composite
 from lrp_ref.composites.kinds import AVERAGE, CONVOLUTION, MOVING
 from lrp_ref.dialects import DIALECTS
-from lrp_ref.layers import Activation, Add, BatchNorm, Dense, MaxPool
+from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, MaxPool, Scale
 from lrp_ref.network import Network, Node
 from lrp_ref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, ZBox, Zero, ZPlus
 from lrp_ref.stabilizers import NONE
@@ -53,9 +55,10 @@ def comes_first(net: Network, node: Node) -> bool:
 def _mapped(name: str, convolution: Any, epsilon: Number, first: Any = None) -> Composite:
     entries = [
         Assign(convolution, CONVOLUTION, dialect=JULIA),
-        Assign(Epsilon(epsilon), Dense, dialect=JULIA),
+        Assign(Epsilon(epsilon), (Dense, Scale), dialect=JULIA),
         Assign(Pass(), (Activation, BatchNorm, *MOVING), stabilizer=NONE),
         Assign(Zero(), (Add, MaxPool, *AVERAGE), dialect=JULIA),
+        Assign(Zero(), LRN, dialect=JULIA, sees={"linearization": "gradient"}),
     ]
     if first is not None:
         entries.insert(0, Assign(first, CONVOLUTION, when=comes_first, dialect=JULIA))

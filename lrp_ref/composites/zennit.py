@@ -1,8 +1,9 @@
 """The composites of zennit 1.0, by its names: `zennit/composites.py`, lines 255 to 604.
 
 They share `layer_map_base` (lines 255-275): Activation and BatchNorm pass, Sum and AvgPool are Norm. Modules without a rule
-(max pooling, flatten, ...) get autograd's gradient. "First" means the first matching module in order, wherever it reads
-from. Batch norms pass on the assumption that a canonizer merged them: `lrp_ref.transforms.merge_batch_norm`.
+(max pooling, flatten, a factor and shift, local response normalisation, ...) get autograd's gradient. "First" means the first
+matching module in order, wherever it reads from. Batch norms pass on the assumption that a canonizer merged them:
+`lrp_ref.transforms.merge_batch_norm`.
 """
 
 from typing import Any
@@ -11,12 +12,15 @@ from lrp_ref.arrays import LRPError, Number
 from lrp_ref.composites.composite import Assign, Composite
 from lrp_ref.composites.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
 from lrp_ref.dialects import DIALECTS, signed
-from lrp_ref.layers import Activation, Add, BatchNorm, Dense, MaxPool, SumPool
+from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, MaxPool, Scale, SumPool
 from lrp_ref.rules import AlphaBeta, Epsilon, Flat, Gamma, Gradient, Norm, Pass, ZBox, ZPlus
 from lrp_ref.stabilizers import NONE
 
 ZENNIT = DIALECTS["zennit-1.0"]
-GRADIENT_REST = Assign(Gradient(), (MaxPool, *MOVING))
+GRADIENT_REST = (
+    Assign(Gradient(), (MaxPool, Scale, *MOVING)),
+    Assign(Gradient(), LRN, sees={"linearization": "gradient"}),
+)
 
 
 def epsilon_gamma_box(
@@ -56,7 +60,7 @@ def excitation_backprop(stabilizer: Number = 1e-6, zero_params: Any = None) -> C
         _linear(ZPlus(), WEIGHTED, stabilizer, zero_params),
         Assign(Gradient(), Activation, sees={"linearization": "gradient"}),
         Assign(Gradient(), BatchNorm),
-        GRADIENT_REST,
+        *GRADIENT_REST,
     ]
     return Composite(entries, "zennit.excitation_backprop")
 
@@ -71,7 +75,7 @@ def _mapped(
         Assign(Norm(), (Add, SumPool, *AVERAGE), stabilizer=signed(stabilizer)),
         _linear(convolution, CONVOLUTION, stabilizer, zero_params),
         Assign(Epsilon(epsilon), Dense, bias=_bias(zero_params), dialect=ZENNIT),
-        GRADIENT_REST,
+        *GRADIENT_REST,
     ]
     return Composite(entries, f"zennit.{name}")
 

@@ -3,7 +3,8 @@
 from lrp_ref.layers.activation import Activation, Softmax
 from lrp_ref.layers.affine import Affine, Layer
 from lrp_ref.layers.linear import Conv, ConvTranspose, Dense
-from lrp_ref.layers.normalization import LRN, BatchNorm, Scale
+from lrp_ref.layers.lrn import LRN
+from lrp_ref.layers.normalization import BatchNorm, Scale
 from lrp_ref.layers.pooling import AvgPool, GlobalAvgPool, MaxPool, SumPool
 from lrp_ref.layers.routing import (
     Add,

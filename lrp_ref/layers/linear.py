@@ -1,4 +1,8 @@
-"""Layers with free weights: dense, convolution, transposed convolution."""
+"""Layers with free weights: dense, convolution, transposed convolution.
+
+Each takes x with any number of batch axes, unless its `batch_axes` says how many: a batch norm that was merged into it knew
+which axis holds the channels.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +18,7 @@ class Dense(ByValue):
 
     weight: Array
     bias: Array | None = None
+    batch_axes: int | None = None
 
     def __post_init__(self) -> None:
         _check(self, 2)
@@ -43,6 +48,7 @@ class Conv(ByValue):
     padding: Any = 0
     dilation: Any = 1
     groups: int = 1
+    batch_axes: int | None = None
 
     def __post_init__(self) -> None:
         _check_grouped(self, "output")
@@ -86,6 +92,7 @@ class ConvTranspose(ByValue):
     dilation: Any = 1
     groups: int = 1
     output_padding: Any = 0
+    batch_axes: int | None = None
 
     def __post_init__(self) -> None:
         _check_grouped(self, "input")

@@ -1,8 +1,8 @@
-"""Diagonal maps: batch normalisation with fixed statistics, local response normalisation, a given factor and shift."""
+"""Diagonal maps: batch normalisation with fixed statistics, a given factor and shift."""
 
 from dataclasses import dataclass
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, elementwise, full, is_exact, namespace, number, sqrt
+from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, namespace, number, sqrt
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, parameter
 from lrp_ref.maps import Routed
 
@@ -59,53 +59,6 @@ class BatchNorm(ByValue):
         spread = full((1, *x.shape[1:]), 0, x)
         serves = x != mean if self.linearization == "at_mean_zero" else None
         return Affine((Routed(weight, _same, _same),), (seen,), bias + spread, y, work + spread, 4, serves)
-
-
-@dataclass(frozen=True)
-class LRN:
-    """Local response normalisation: y = w x, w_c = (bias + alpha / size * sum of x_k^2 over the window of c)^-beta.
-
-    The window of channel c holds k from c - (size - 1) // 2 to c + size // 2, as far as there are channels.
-    x (N, C, *spatial). A linearisation: relevance sees w as a constant factor, so that it passes as through a batch norm,
-    and no neighbour receives any. (The gradient of the formula, which also goes through w, is not this map.)
-    Raises `LRPError` where w is irrational in rationals: for a `beta` that is no integer.
-    """
-
-    size: int
-    alpha: Number = 1e-4
-    beta: Number = 0.75
-    bias: Number = 1
-    axes = None
-
-    def __post_init__(self) -> None:
-        if not hasattr(self.size, "__index__") or self.size < 1:
-            raise LRPError(f"LRN: expected size as an integer >= 1, got {self.size!r}")
-
-    def affine(self, x: Array) -> Affine:
-        if x.ndim < 2:
-            raise LRPError(f"LRN: expected x (N, C, *spatial), got shape {tuple(x.shape)}")
-        scale = self.scale(x)
-        if bool(namespace(x).any(scale <= 0)):
-            raise LRPError(f"LRN: expected bias + alpha / size * sum x^2 > 0 everywhere, got bias {self.bias}; raise it")
-        return linear([Routed(self.weight(scale), _same, _same)], [x], roundings=self.size + 8)
-
-    def scale(self, x: Array) -> Array:
-        """bias + alpha / size * sum x^2, at every element of x."""
-        squares, total, channels = x * x, full(x.shape, number(self.bias, x, "LRN.bias"), x), x.shape[1]
-        share = number(self.alpha, x, "LRN.alpha") / number(self.size, x, "LRN.size")
-        for k in range(-((self.size - 1) // 2), self.size // 2 + 1):
-            to, read = slice(max(0, -k), channels - max(0, k)), slice(max(0, k), channels - max(0, -k))
-            if to.start < to.stop:
-                total[:, to, ...] = total[:, to, ...] + share * squares[:, read, ...]
-        return total
-
-    def weight(self, scale: Array) -> Array:
-        """scale^-beta."""
-        if not is_exact(scale):
-            return scale ** -float(self.beta)
-        if self.beta == int(self.beta):
-            return scale ** -int(self.beta)
-        return elementwise(-number(self.beta, scale, "LRN.beta") * elementwise(scale, "log"), "exp")
 
 
 @dataclass(frozen=True, eq=False)

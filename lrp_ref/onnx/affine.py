@@ -57,8 +57,8 @@ def batch_norm(op: Operation) -> Built:
 
 def lrn(op: Operation) -> Built:
     """Local response normalisation."""
-    numbers = {name: op.number(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1))}
-    return [LRN(op.attributes["size"], **numbers)]
+    alpha, beta, bias = (op.number(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1)))
+    return [LRN(op.attributes["size"], alpha, beta, bias)]
 
 
 def add(op: Operation) -> Built:

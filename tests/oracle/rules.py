@@ -127,7 +127,8 @@ def parts_of(rule: Json, layer: Layer) -> list[Part]:
     if name == "norm":
         return [Part(lambda t: t.w * t.x, lambda b: ZERO)]
     if name == "pass":
-        if layer.op in PASS_REFUSES:
+        mixing = layer.op == "lrn" and any(len(out.taps) > 1 for sample in layer.samples for out in sample)
+        if layer.op in PASS_REFUSES or mixing:
             raise ValueError(f"pass is not for {layer.op}")
         return [Part(lambda t: ONE, lambda b: ZERO)]
     if name == "shares":
