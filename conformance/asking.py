@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance import judge
+from conformance import judging
 from conformance.adapter import Candidate
 from conformance.builders import Unsupported
-from conformance.case import Case
+from conformance.golden import AnyCase
 from conformance.judge import Judgement
 from conformance.wire.harness import Broken, Crashed, Stopped, TimedOut
 from conformance.wire.remote import Exhausted, RemoteError
@@ -28,7 +28,7 @@ class InvalidAnswer(Exception):
     """A one-hot answer that cannot be added to the others."""
 
 
-def judged(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[Judgement, Mapping[str, Any] | None]:
+def judged(candidate: Candidate, case: AnyCase, dtype: str, device: str) -> tuple[Judgement, Mapping[str, Any] | None]:
     missing = sorted(case.features - candidate.features)
     if missing:
         return Judgement("unsupported", detail={"why": "does not declare " + ", ".join(missing)}), None
@@ -38,10 +38,10 @@ def judged(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[J
     if failure is not None:
         return failure, None
     assert output is not None
-    return judge.judge(case, dict(output), dtype, composed=candidate.one_hot), output
+    return judging.judge(case, dict(output), dtype, composed=candidate.one_hot), output
 
 
-def answer(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[Judgement | None, Mapping[str, Any] | None]:
+def answer(candidate: Candidate, case: AnyCase, dtype: str, device: str) -> tuple[Judgement | None, Mapping[str, Any] | None]:
     """The candidate's output, or the verdict on why there is none."""
     try:
         # stdout belongs to the report: what a library in this process prints goes to stderr
@@ -52,7 +52,7 @@ def answer(candidate: Candidate, case: Case, dtype: str, device: str) -> tuple[J
     except (SystemExit, GeneratorExit) as end:
         return _no("crash", f"{type(end).__name__}: the candidate tried to end the process"), None
     except NotComposable as why:
-        return _no("indeterminate" if judge.zero_is_expected(case, dtype) else "forward-mismatch", why), None
+        return _no("indeterminate" if judging.zero_is_expected(case, dtype) else "forward-mismatch", why), None
     except InvalidAnswer as why:
         return _no("invalid-output", why), None
     except ImportError as why:
@@ -88,6 +88,8 @@ def _own(given: Any) -> Any:
     """A copy of what a candidate returned, which may be a buffer that its next call writes to."""
     if isinstance(given, list | tuple):
         return [_own(part) for part in given]
+    if isinstance(given, Mapping):
+        return {name: _own(part) for name, part in given.items()}
     return given.copy() if isinstance(given, np.ndarray) else given
 
 

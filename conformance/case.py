@@ -159,6 +159,11 @@ class Case:
         return f"{model.rule_name(self.rule)} on {self.node['op']}"
 
     @property
+    def together(self) -> tuple[str, ...]:
+        """Cases that are judged together have this in common: a dialect is a matter of it."""
+        return self.feature, self.rule.get("bias", ""), self.rule.get("stabilizer", {}).get("kind", "")
+
+    @property
     def question(self) -> Question:
         return Question(self.node, self.rule, self.data["inputs"], ball=self.radius > 0)
 
@@ -215,7 +220,7 @@ class Case:
                 {
                     **{k: node[k] for k in ("name", "op")},
                     "inputs": list(node["inputs"]),
-                    "attrs": _plain_attrs(node["attrs"]),
+                    "attrs": plain_attrs(node["attrs"]),
                     "params": {name: float_array(t, dtype) for name, t in node["params"].items()},
                 }
             ],
@@ -227,7 +232,7 @@ class Case:
         }
 
 
-def _plain_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
+def plain_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
     """Attributes with their numbers as Python floats, and lists that the adapter may change."""
     numbers = {name: [*map(float, v)] if isinstance(v, tuple) else float(v) for name, v in model.numeric(attrs).items()}
     return {**deepcopy(attrs), **numbers}

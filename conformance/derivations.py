@@ -27,6 +27,10 @@ COLUMNS = ("bias", "stabilizer", "dropped")
 INSEPARABLE = ("generalized-gamma", "z-box")  # sums of products, whose absolute values have no structure
 
 
+class CertificateError(RuntimeError):
+    """A golden value that two derivations do not agree on."""
+
+
 class NoSourceTree(RuntimeError):
     """The second oracle lives with the tests, which a wheel has not."""
 

@@ -16,14 +16,16 @@ from flint import arb
 import lrp_ref as lrp
 from conformance import model
 from conformance.case import Answer, answer, pose
-from conformance.derivations import NoSourceTree, compared, derivations
+from conformance.derivations import CertificateError, NoSourceTree, compared, derivations
 from conformance.deviations import applicable
 from conformance.golden import uid_of
 from conformance.judge import Target, target_of
+from conformance.network import build as network
 from conformance.numbers import ball_array, exact_array, parse, rational, tensor, write
 from conformance.recipes import found as filed
-from conformance.recipes import kinds, layers, named, rules, vectors
+from conformance.recipes import kinds, layers, named, networks, rules, vectors
 from conformance.recipes.common import PRECISION, Recipe, exact_formats
+from conformance.recipes.networks import NetworkRecipe
 from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.engine import normalized, shares_to_result
 from lrp_ref.rules import CONVENTIONS
@@ -34,14 +36,10 @@ ROOT = Path(__file__).resolve().parent.parent
 Json = dict[str, Any]
 
 
-class CertificateError(RuntimeError):
-    """A golden value that two derivations do not agree on."""
-
-
-def recipes() -> dict[str, list[Recipe]]:
+def recipes() -> dict[str, list[Recipe | NetworkRecipe]]:
     """Every recipe, by group."""
-    found: dict[str, list[Recipe]] = {}
-    for source in (vectors, rules, layers, named, kinds, filed):
+    found: dict[str, list[Recipe | NetworkRecipe]] = {}
+    for source in (vectors, rules, layers, named, kinds, filed, networks):
         for group, cases in source.recipes().items():
             found.setdefault(group, []).extend(cases)
     ids = [r.id for cases in found.values() for r in cases]
@@ -79,8 +77,10 @@ def write_files(files: dict[str, str], root: Path) -> None:
             path.unlink()
 
 
-def build(recipe: Recipe) -> Json:
+def build(recipe: Recipe | NetworkRecipe) -> Json:
     """One case with its answers, certificates re-executed. Raises CertificateError where derivations disagree."""
+    if isinstance(recipe, NetworkRecipe):
+        return network.build(recipe, EDITION)
     if filed.FLAG not in recipe.flags:
         return _build(recipe)
     try:
@@ -375,5 +375,7 @@ def _file(group: str, cases: Iterable[Json]) -> str:
 
 def _case_text(case: Json) -> str:
     """One field a line: small files that still diff well."""
+    if "composite" in case:
+        return "  " + network.text(case, 2)
     rows = [f"   {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, separators=(',', ':'))}" for k, v in case.items()]
     return "  {\n" + ",\n".join(rows) + "\n  }"

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from conformance.case import Case
+from conformance.network.case import NetworkCase
 from conformance.wellformed import Malformed, check_case
 
+AnyCase = Case | NetworkCase
+C = TypeVar("C", Case, NetworkCase, AnyCase)
 MAX_BYTES = 16 * 2**20
 
 
@@ -53,7 +56,15 @@ def _manifest(directory: Path) -> dict[str, Any]:
 
 
 def load(directory: Path | None = None) -> list[Case]:
-    """Every case of the golden set, in the manifest's files' order; refuses a set that its manifest does not describe."""
+    """Every case of one layer: what deviations, mutants, cards and laws are about."""
+    return [case for case in load_all(directory) if isinstance(case, Case)]
+
+
+def load_all(directory: Path | None = None) -> list[AnyCase]:
+    """Every case of the golden set, of one layer or of a network, in the order of the files.
+
+    Refuses a set that its manifest does not describe.
+    """
     directory = directory or root()
     manifest = _manifest(directory)["cases"]
     cases = [case for path in sorted(directory.glob("*/*.json")) for case in load_file(path)]
@@ -64,7 +75,7 @@ def load(directory: Path | None = None) -> list[Case]:
     return cases
 
 
-def load_file(path: Path) -> list[Case]:
+def load_file(path: Path) -> list[AnyCase]:
     """The cases of one file, each well formed and with the content that its uid was taken of."""
     data = _read(path)
     cases, group, notes = data.get("cases"), data.get("group"), data.get("notes")
@@ -77,7 +88,7 @@ def load_file(path: Path) -> list[Case]:
             raise GoldenError(f"{path}: not a golden file: {_line(wrong)}") from None
         if uid_of(case) != case["uid"]:
             raise GoldenError(f"{path}: cases[{index}] is not what its uid was taken of; restore the file")
-    return [Case(case, group, notes) for case in cases]
+    return [(NetworkCase if "composite" in case else Case)(case, group, notes) for case in cases]
 
 
 def uid_of(case: dict[str, Any]) -> str:
@@ -123,7 +134,7 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split()).encode("ascii", "backslashreplace").decode()[:300]
 
 
-def select(cases: Iterable[Case], patterns: Iterable[str] = (), features: Iterable[str] = ()) -> list[Case]:
+def select(cases: Iterable[C], patterns: Iterable[str] = (), features: Iterable[str] = ()) -> list[C]:
     """Cases whose id matches any glob of `patterns` and that need every feature glob of `features`."""
     globs, wanted = list(patterns), list(features)
     return [

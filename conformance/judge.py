@@ -1,7 +1,7 @@
 """Verdicts: one answer of a candidate against one case at one dtype, by the theorem of `lrp_ref.gauges`."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -83,7 +83,7 @@ def judge(case: Case, output: dict[str, Any], dtype: str, composed: bool = False
     tau_total, sample = _conservation(case, found, dtype, composed)
     if tau > 1:
         return Judgement("nonconformant", tau, tau_total, _normwise(found, target), bits, detail=detail)
-    if _vacuous(target):
+    if vacuous(target):
         why = "the bound exceeds a tenth of the relevance at this dtype"
         return Judgement("indeterminate", tau, tau_total, effective_bits=bits, detail={"why": why})
     if tau_total is not None and tau_total > 1:
@@ -138,33 +138,45 @@ def ratio(found: list[Any], target: Target) -> tuple[float, tuple[int, tuple[int
 
 
 def _invalid(case: Case, found: list[Any], dtype: str) -> dict[str, Any]:
-    if len(found) != len(case.answers):
-        return {"why": f"expected {len(case.answers)} relevances, got {len(found)}"}
-    for name, got in zip(case.answers, found, strict=True):
-        want = case.expected[name].shape
+    wrong = invalid({name: case.expected[name] for name in case.answers}, found, dtype)
+    if "index" in wrong and not case.is_pattern and case.rule["stabilizer"]["kind"] == "none":
+        wrong["why"] += "; a division by 0, asked without a stabilizer"
+    return wrong
+
+
+def invalid(wanted: Mapping[str, Array], found: list[Any], dtype: str) -> dict[str, Any]:
+    """What is wrong with the form of an answer: count, kind, shape, dtype, or an element that is not finite."""
+    if len(found) != len(wanted):
+        return {"why": f"expected {len(wanted)} relevances, got {len(found)}"}
+    for (name, want), got in zip(wanted.items(), found, strict=True):
         if not isinstance(got, np.ndarray):
             return {"why": f"relevance of {name}: expected an ndarray, got {type(got).__name__}"}
-        if got.shape != want:
-            return {"why": f"relevance of {name}: expected shape {want}, got {got.shape}"}
+        if got.shape != want.shape:
+            return {"why": f"relevance of {name}: expected shape {want.shape}, got {got.shape}"}
         if str(got.dtype) != dtype:
             return {"why": f"relevance of {name}: expected dtype {dtype}, got {got.dtype}"}
         if not np.isfinite(got).all():
             at = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
-            why = f"relevance of {name}{list(at)} is {got[at]}, expected {case.expected[name][at]}"
-            unguarded = not case.is_pattern and case.rule["stabilizer"]["kind"] == "none"
-            return {"why": why + ("; a division by 0, asked without a stabilizer" if unguarded else ""), "index": list(at)}
+            return {"why": f"relevance of {name}{list(at)} is {got[at]}, expected {want[at]}", "index": list(at)}
     return {}
 
 
 def _forward(case: Case, y: Any, dtype: str) -> dict[str, Any]:
-    want = case.expected_y
+    return forward_mismatch(case.expected_y, y, _forward_bound(case, dtype), dtype)
+
+
+def _forward_bound(case: Case, dtype: str) -> Array:
+    return allowed_forward(case.gauge["Y"], case.gauge["fan_in"], dtype) + case.radius
+
+
+def forward_mismatch(want: Array, y: Any, bound: Array, dtype: str) -> dict[str, Any]:
+    """Where an output is no array like the expected one, or outside its bound: then relevance says nothing."""
     if not isinstance(y, np.ndarray) or y.shape != want.shape:
         return {"why": f"y: expected an array of shape {want.shape}, got {getattr(y, 'shape', type(y).__name__)}"}
     if str(y.dtype) != dtype:
         return {"why": f"y: expected dtype {dtype}, got {y.dtype}"}
     if not np.isfinite(y).all():
         return {"why": "y is not finite"}
-    bound = allowed_forward(case.gauge["Y"], case.gauge["fan_in"], dtype) + case.radius
     wrong = np.argwhere(np.abs(y.astype(np.float64) - floats(want)) > bound)
     if not len(wrong):
         return {}
@@ -177,17 +189,18 @@ def _forward(case: Case, y: Any, dtype: str) -> dict[str, Any]:
 
 def zero_is_expected(case: Case, dtype: str) -> bool:
     """Whether an output that relevance arrives at may honestly be 0 at `dtype`."""
-    bound = allowed_forward(case.gauge["Y"], case.gauge["fan_in"], dtype) + case.radius
+    bound = _forward_bound(case, dtype)
     arrives = float_array(case.data["inputs"]["relevance"], dtype) != 0
     return bool((np.abs(floats(case.expected_y)) <= bound)[arrives].any())
 
 
 def _bit_equal(case: Case, found: list[Any]) -> bool:
+    return case.radius == 0 and all(bit_equal(g, case.expected[n]) for n, g in zip(case.answers, found, strict=True))
+
+
+def bit_equal(got: Array, want: Array) -> bool:
     """Every element is the expected rational itself (the sign of a zero is free)."""
-    return case.radius == 0 and all(
-        all(Fraction(float(g)) == rational(w) for g, w in zip(got.reshape(-1), case.expected[n].reshape(-1), strict=True))
-        for n, got in zip(case.answers, found, strict=True)
-    )
+    return all(Fraction(float(g)) == rational(w) for g, w in zip(got.reshape(-1), want.reshape(-1), strict=True))
 
 
 def _conservation(case: Case, found: list[Any], dtype: str, composed: bool) -> tuple[float | None, dict[str, Any]]:
@@ -239,8 +252,12 @@ def _effective_bits(found: list[Any], want: tuple[Array, ...], gauges: list[Arra
 
 def _worst(case: Case, found: list[Any], target: Target, where: tuple[int, tuple[int, ...]]) -> dict[str, Any]:
     k, at = where
-    name, got = case.answers[k], float(found[k][at])
-    want = rational(case.expected[name][at])
+    return element(case.answers[k], at, found[k], case.expected[case.answers[k]], target.bound[k])
+
+
+def element(name: str, at: tuple[int, ...], found: Array, wanted: Array, bound: Array) -> dict[str, Any]:
+    """One element as evidence: where, what came, what was expected, how far off, how far it may be off."""
+    got, want = float(found[at]), rational(wanted[at])
     return {
         "input": name,
         "index": list(at),
@@ -248,11 +265,12 @@ def _worst(case: Case, found: list[Any], target: Target, where: tuple[int, tuple
         "expected": str(want) if len(str(want)) < 60 else None,
         "decimal": float(want),
         "error": abs(got - float(want)),
-        "allowed": float(target.bound[k][at]),
+        "allowed": float(bound[at]),
     }
 
 
-def _vacuous(target: Target) -> bool:
+def vacuous(target: Target) -> bool:
+    """Whether the bounds are too wide to tell anything."""
     largest = max((float(np.abs(e).max()) for e in target.expected if e.size), default=0.0)
     bound = max((float(b.max()) for b in target.bound if b.size), default=0.0)
     return (bound > VACUOUS * largest and largest > 0) or math.isinf(bound)
@@ -292,7 +310,7 @@ def reproduces(case: Case, found: list[Any], dtype: str, question: Question, com
         return math.inf
     if any(np.shape(g) != e.shape for g, e in zip(found, target.expected, strict=False)):
         return math.inf
-    return math.nan if _vacuous(target) else ratio(found, target)[0]
+    return math.nan if vacuous(target) else ratio(found, target)[0]
 
 
 def explanations(

@@ -196,6 +196,7 @@ _KNOWN_FEATURES: dict[str, Callable[[str], bool]] = {
     "activation": lambda v: v in FUNCTIONS,
     "quadrants": lambda v: v == "several",
     "slope": lambda v: v == "channel",
+    "network": lambda v: v in ("sequence", "branches"),
     "sign_at_zero": lambda v: v in ("0", "-1"),
     "ties": lambda v: v in ("last", "split"),
     "reduce": lambda v: v == "keep",

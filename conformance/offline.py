@@ -7,14 +7,13 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from conformance import golden, judge, runner
-from conformance.case import Case
+from conformance import golden, judging, runner
+from conformance.golden import AnyCase
 from conformance.judge import Judgement
-from conformance.naming import resolve
 from conformance.results import IDENTITY, ReportError, Result, Run
 
 
-def rejudge(run: Run, cases: Iterable[Case]) -> Run:
+def rejudge(run: Run, cases: Iterable[AnyCase]) -> Run:
     """Every verdict of a run from its raw outputs, by this suite and these goldens.
 
     What has no output (a crash, a case that was not asked) keeps its verdict. A case that has changed since is `not-run`,
@@ -29,21 +28,21 @@ def rejudge(run: Run, cases: Iterable[Case]) -> Run:
     return Run(about, found)
 
 
-def _again(results: list[Result], known: dict[str, Case], composed: bool) -> list[Result]:
+def _again(results: list[Result], known: dict[str, AnyCase], composed: bool) -> list[Result]:
     """The results of one system, dtype and device, in their order."""
     judged = {r.case: _judged(r, known.get(r.case), composed) for r in results}
     for together in runner.groups(known[id] for id in judged if id in known):
-        judged |= {r.case: r for r in resolve([judged[case.id] for case in together], together, composed)}
+        judged |= {r.case: r for r in judging.resolve([judged[case.id] for case in together], together, composed)}
     return [_steady(judged[r.case]) for r in results]
 
 
-def _judged(result: Result, case: Case | None, composed: bool) -> Result:
+def _judged(result: Result, case: AnyCase | None, composed: bool) -> Result:
     if case is None or case.uid != result.uid:
         why = f"the case has changed since: edition {golden.edition()} holds another of this name, or none"
         return replace(result, judgement=Judgement("not-run", detail={"why": why}), output=None)
     if result.output is None:
         return result
-    return replace(result, judgement=judge.judge(case, dict(result.output), result.dtype, composed=composed))
+    return replace(result, judgement=judging.judge(case, dict(result.output), result.dtype, composed=composed))
 
 
 def _steady(result: Result) -> Result:
@@ -75,7 +74,7 @@ def merge(runs: list[Run]) -> Run:
         "started": min(run.about["started"] for run in runs),
         "finished": max(run.about["finished"] or "" for run in runs),
     }
-    cases = golden.load()
+    cases = golden.load_all()
     place = {case.id: k for k, case in enumerate(c for group in runner.groups(cases) for c in group)}
     systems = {c["name"]: k for k, c in enumerate(whole["candidates"])}
 

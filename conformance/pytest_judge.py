@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 
 from conformance import golden, runner
 from conformance.adapter import AdapterError, Candidate, Waiver
-from conformance.case import Case
 from conformance.deviations import BY_NAME
+from conformance.golden import AnyCase
 from conformance.judge import FAILURES
 from conformance.report.terminal import line
 from conformance.results import Result
@@ -25,8 +25,8 @@ class Judge:
     """Candidates and cases, and what was judged so far."""
 
     candidates: list[Candidate]
-    cases: list[Case]  # those that were chosen
-    everything: list[Case]
+    cases: list[AnyCase]  # those that were chosen
+    everything: list[AnyCase]
     dtypes: Sequence[str]
     _results: dict[tuple[bool, str, str, str], Result] = field(default_factory=dict)
 
@@ -39,11 +39,11 @@ class Judge:
         """Per case id the number of its group, whose cases are judged together."""
         return {case.id: k for k, members in enumerate(runner.groups(self.cases)) for case in members}
 
-    def result(self, candidate: Candidate, dtype: str, case: Case) -> Result:
+    def result(self, candidate: Candidate, dtype: str, case: AnyCase) -> Result:
         """The result of one case; its whole group is judged with it, so that a dialect can be named."""
         return self._judged(candidate, dtype, case, False)
 
-    def _judged(self, candidate: Candidate, dtype: str, case: Case, among_all: bool) -> Result:
+    def _judged(self, candidate: Candidate, dtype: str, case: AnyCase, among_all: bool) -> Result:
         among_all = among_all or self.cases is self.everything
         key = (among_all, candidate.name, dtype, case.id)
         if key not in self._results:
@@ -80,11 +80,11 @@ def judge(
     names: Sequence[str], command: str | None, python: str | None, dtypes: Sequence[str], globs: Sequence[str], check: bool
 ) -> Judge:
     """The judge for what was asked; AdapterError or GoldenError, of one line, if it cannot be."""
-    everything = golden.load()
+    everything = golden.load_all()
     cases = golden.select(everything, globs) if globs else everything
     if not cases:
         raise AdapterError(f"no case matches {' '.join(globs)}; see lrp-conform list")
-    misjudged = self_check(everything) if check else None
+    misjudged = self_check(golden.load()) if check else None
     if misjudged:
         raise AdapterError(f"the suite misjudges its own built-in candidates, so nothing was run: {misjudged}")
     judge = Judge([c for source in chosen(names, command, python) for c in load(source)], cases, everything, dtypes)
@@ -127,8 +127,8 @@ def skipped(result: Result) -> str | None:
 
 
 def titles(dialect: str) -> str:
-    """What a dialect is, in words."""
-    return "; ".join(BY_NAME[name].title for name in dialect.split(" + "))
+    """What a dialect is, in words; of a network's, which is the name of a library or a composite, the name."""
+    return "; ".join(BY_NAME[name].title if name in BY_NAME else name for name in dialect.split(" + "))
 
 
 def described(result: Result) -> Iterator[tuple[str, str]]:

@@ -112,7 +112,7 @@ class Result:
 def _raw(output: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if output is None:
         return None
-    return {name: encode(output[name]) for name in ("y", "relevance", "pattern") if name in output}
+    return {name: encode(output[name]) for name in ("y", "relevance", "nodes", "pattern") if name in output}
 
 
 def _words(value: Any) -> Any:

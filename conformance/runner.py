@@ -15,9 +15,9 @@ import numpy as np
 
 from conformance import asking, golden
 from conformance.adapter import Candidate, Waiver
-from conformance.case import Case
+from conformance.golden import AnyCase
 from conformance.judge import FAILURES
-from conformance.naming import resolve
+from conformance.judging import resolve
 from conformance.results import Result
 from conformance.sources import Source, load
 
@@ -29,18 +29,17 @@ def quiet(n: int) -> None:
     """No progress."""
 
 
-def groups(cases: Iterable[Case]) -> list[list[Case]]:
-    """The cases that are judged together: a dialect is a matter of one rule, layer, bias mode and kind of stabiliser."""
-    found: dict[tuple[str, ...], list[Case]] = {}
+def groups(cases: Iterable[AnyCase]) -> list[list[AnyCase]]:
+    """The cases that are judged together: of one rule, layer, bias mode and kind of stabiliser, or of one composite."""
+    found: dict[tuple[str, ...], list[AnyCase]] = {}
     for case in cases:
-        asked_for = (case.feature, case.rule.get("bias", ""), case.rule.get("stabilizer", {}).get("kind", ""))
-        found.setdefault(asked_for, []).append(case)
+        found.setdefault(case.together, []).append(case)
     return list(found.values())
 
 
 def run(
     candidate: Candidate,
-    cases: Iterable[Case],
+    cases: Iterable[AnyCase],
     dtypes: Iterable[str],
     device: str = "cpu",
     progress: Callable[[int], None] = quiet,
@@ -55,7 +54,7 @@ def run(
 
 
 def judge_group(
-    candidate: Candidate, members: list[Case], dtype: str, device: str = "cpu", progress: Callable[[int], None] = quiet
+    candidate: Candidate, members: list[AnyCase], dtype: str, device: str = "cpu", progress: Callable[[int], None] = quiet
 ) -> list[Result]:
     """Ask every case of a group, some of them twice, and name what deviates."""
     results = [_ask(candidate, case, dtype, device, progress) for case in members]
@@ -71,7 +70,7 @@ def its_own_fault(result: Result) -> Result:
     return replace(result, judgement=result.judgement.replace(verdict="error")) if result.judgement.missing else result
 
 
-def _repeated(candidate: Candidate, case: Case, result: Result) -> Result:
+def _repeated(candidate: Candidate, case: AnyCase, result: Result) -> Result:
     """The result after a second call, which should give the same answer."""
     if result.output is None:
         return result
@@ -96,7 +95,7 @@ def _same(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
         return True  # what is no array is judged as such
 
 
-def _ask(candidate: Candidate, case: Case, dtype: str, device: str, progress: Callable[[int], None]) -> Result:
+def _ask(candidate: Candidate, case: AnyCase, dtype: str, device: str, progress: Callable[[int], None]) -> Result:
     start = time.perf_counter()
     judgement, output = asking.judged(candidate, case, dtype, device)
     progress(1)
@@ -145,7 +144,7 @@ class LostWorkers(RuntimeError):
 
 
 def tasks(
-    source: Source, candidates: Iterable[Candidate], cases: Iterable[Case], dtypes: Iterable[str], devices: Iterable[str]
+    source: Source, candidates: Iterable[Candidate], cases: Iterable[AnyCase], dtypes: Iterable[str], devices: Iterable[str]
 ) -> list[Task]:
     """The matrix of systems, devices, dtypes and groups of cases."""
     digest, together, chosen = golden.digest(), groups(cases), list(dtypes)
@@ -193,7 +192,7 @@ def spread(
 
 
 _workers: dict[int, tuple[Source, list[Candidate]]] = {}  # per thread the source it asks, its processes kept alive
-_goldens: dict[str, dict[str, Case]] = {}
+_goldens: dict[str, dict[str, AnyCase]] = {}
 
 
 def perform(task: Task, progress: Callable[[int], None] = quiet) -> list[Result]:
@@ -214,11 +213,11 @@ def _candidates(source: Source) -> list[Candidate]:
     return found
 
 
-def _cases(digest: str) -> dict[str, Case]:
+def _cases(digest: str) -> dict[str, AnyCase]:
     if digest not in _goldens:
         if golden.digest() != digest:
             raise golden.GoldenError(f"a worker holds another golden set, {golden.edition()}: install the same version there")
-        _goldens[digest] = {case.id: case for case in golden.load()}
+        _goldens[digest] = {case.id: case for case in golden.load_all()}
     return _goldens[digest]
 
 

@@ -144,7 +144,8 @@ def formula_mutants(cases: list[Case], proof: Proof, advance: Callable[[int], No
             for case in {c.id: c for profile in PROFILES for c in profile.cases(told[dtype])[:SAMPLE]}.values():
                 _must_be_caught(deviation, case, dtype, proof)
     for profile in PROFILES:
-        proof.profiles[profile.name] = _power(profile.cases(cases))
+        if members := profile.cases(cases):
+            proof.profiles[profile.name] = _power(members)
 
 
 def _power(cases: list[Case]) -> dict[str, tuple[int, int]]:

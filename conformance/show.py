@@ -7,14 +7,20 @@ from rich.console import Console
 from rich.table import Table
 
 from conformance.case import Case, pose
+from conformance.golden import AnyCase
+from conformance.network.case import NetworkCase
+from conformance.network.show import show as show_network
 from conformance.numbers import exact_array
 from lrp_ref.engine import normalized
 
 WIDEST = 16  # matrices of more columns are described, not printed
 
 
-def show(case: Case, out: Console) -> None:
+def show(case: AnyCase, out: Console) -> None:
     """Print everything there is to know about a case."""
+    if isinstance(case, NetworkCase):
+        show_network(case, out)
+        return
     out.print(f"[bold]{case.id}[/bold]  {case.data['status']}  {case.uid[:19]}…")
     if case.data["comment"]:
         out.print(case.data["comment"], markup=False)

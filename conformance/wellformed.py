@@ -23,7 +23,11 @@ class Malformed(ValueError):
 
 def check_case(case: Any, at: str) -> None:
     """Raise `Malformed` unless `case` is one that a candidate can be asked and an answer held against."""
+    if isinstance(case, dict) and "composite" in case:
+        _check_network(case, at)
+        return
     _CASE(case, at)
+    _require(len(case["model"]["nodes"]) == 1, f"{at}.model.nodes", "one node")
     (node,) = case["model"]["nodes"]
     name, inputs, answers = node["name"], node["inputs"], case["expected"]["relevance"]
     _require(list(case["rules"]) == [name], f"{at}.rules", f"a rule for the node {name[:40]!r} and no other")
@@ -43,6 +47,38 @@ def check_case(case: Any, at: str) -> None:
     batch = [[t["shape"][:1]] * 3 for t in answers.values()]
     totals = [t["shape"] for t in case["conservation"].values()]
     _require(not totals or [totals] == batch[:1], f"{at}.conservation", "one number per sample")
+
+
+def _check_network(case: Any, at: str) -> None:
+    """The same of a case of several nodes: every node has a rule, reads what comes before it, and has its relevance."""
+    _NETWORK(case, at)
+    nodes, inputs = case["model"]["nodes"], [name for name in case["inputs"] if name != "relevance"]
+    _require(len(nodes) > 1, f"{at}.model.nodes", "two nodes or more")
+    _require("relevance" in case["inputs"] and bool(inputs), f"{at}.inputs", "the relevance at the output, and an input")
+    known = set(inputs)
+    for k, node in enumerate(nodes):
+        place = f"{at}.model.nodes[{k}]"
+        _require(known.issuperset(node["inputs"]), f"{place}.inputs", "inputs of the network or nodes before this one")
+        _require(node["name"] not in known, f"{place}.name", "a name of its own")
+        _layer(node, place)
+        known.add(node["name"])
+    names = [node["name"] for node in nodes]
+    _require(list(case["rules"]) == names, f"{at}.rules", "a rule for every node, in their order")
+    for name in names:
+        _rule(case["rules"][name], f"{at}.rules.{name[:40]}")
+    shapes = _shapes(case["expected"])
+    _require(list(case["expected"]["nodes"]) == names, f"{at}.expected.nodes", "the relevance at every node, in their order")
+    _require(list(case["expected"]["relevance"]) == inputs, f"{at}.expected.relevance", "the relevance of every input")
+    for dtype, bounds in case["bounds"].items():
+        _require(_shapes(bounds) == shapes, f"{at}.bounds.{dtype[:40]}", "a bound for every expected number")
+    _require({*case["representable_in"]} <= {*case["bounds"]}, f"{at}.representable_in", "formats whose bounds are there")
+    _require({*case["ledger"]["nodes"]} == {*names}, f"{at}.ledger.nodes", "an account of every node")
+
+
+def _shapes(parts: Json) -> Any:
+    """The shape of y, and of every relevance."""
+    tables = ({name: t["shape"] for name, t in parts[key].items()} for key in ("relevance", "nodes"))
+    return parts["y"]["shape"], *tables
 
 
 def _require(fits: bool, at: str, expected: str) -> None:
@@ -115,11 +151,6 @@ def _record(optional: dict[str, Check] | None = None, **required: Check) -> Chec
     return record
 
 
-def _nodes(value: Any, at: str) -> None:
-    _list(_record(name=_text, op=_text, inputs=_texts, attrs=_anything, params=_table(_tensor)))(value, at)
-    _require(len(value) == 1, at, "one node")
-
-
 def _conservation(value: Any, at: str) -> None:
     (_record(total=_tensor, G=_gauge, H=_gauge) if value else _table(_tensor))(value, at)
 
@@ -129,10 +160,20 @@ def _anything(value: Any, at: str) -> None:
 
 
 _texts = _list(_text)
+_NODES = _list(_record(name=_text, op=_text, inputs=_texts, attrs=_anything, params=_table(_tensor)))
+_COMMON: dict[str, Any] = {
+    "id": _text, "uid": _text, "status": _text, "comment": _text, "flags": _texts, "references": _texts, "features": _texts,
+    "representable_in": _texts, "exact_in": _texts, "certificates": _texts,
+    "model": _record(nodes=_NODES), "rules": _table(_anything), "inputs": _table(_tensor),
+}  # fmt: skip
+_ANSWERS: dict[str, Any] = {"relevance": _table(_tensor), "nodes": _table(_tensor)}
+_BOUNDS: dict[str, Any] = {"y": _gauge, "relevance": _table(_gauge), "nodes": _table(_gauge)}
+_NETWORK = _record(
+    **_COMMON, composite=_record(library=_text, name=_text, options=_anything), expected=_record(y=_tensor, **_ANSWERS),
+    ledger=_record(nodes=_table(_table(_tensor)), total=_table(_tensor)), bounds=_table(_record(**_BOUNDS)),
+)  # fmt: skip
 _CASE = _record(
-    id=_text, uid=_text, status=_text, comment=_text, flags=_texts, references=_texts, features=_texts,
-    representable_in=_texts, exact_in=_texts, certificates=_texts,
-    model=_record(nodes=_nodes), rules=_table(_anything), inputs=_table(_tensor),
+    **_COMMON,
     expected=_record(y=_tensor, relevance=_table(_tensor)),
     ledger=_table(_tensor),
     gauges=_record(

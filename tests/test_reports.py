@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inline import ALL
+from inline import ALL, EVERY
 from reported import EMPTY, RIGHT, WAIVED, WRONG, Page, hostile, renamed
 
 from conformance import cli
@@ -47,7 +47,7 @@ def test_every_verdict_is_counted_under_one_kind() -> None:
     "runs", [[RIGHT], [RIGHT, WRONG, WAIVED], [hostile()], [EMPTY]], ids=["one", "three", "hostile", "empty"]
 )
 def test_the_cells_add_up_to_every_result(runs: list[Run]) -> None:
-    evidence = gather(runs, ALL)
+    evidence = gather(runs, EVERY)
     found = Counter(KIND_OF[r.verdict].name for run in runs for r in run.results)
     for rows in (evidence.features(), [evidence.totals()]):
         counted = Counter[str]()
@@ -57,7 +57,7 @@ def test_the_cells_add_up_to_every_result(runs: list[Run]) -> None:
                 assert cell.total + cell.missing == cell.size == row.size
         assert counted == found
     sizes = {row.name: row.size for row in evidence.profiles()}
-    assert sizes == {p.name: len(p.cases(ALL)) for p in PROFILES}
+    assert sizes == {p.name: len(p.cases(EVERY)) for p in PROFILES}
     assert all(sizes.values())
 
 

@@ -26,6 +26,12 @@ Array = Any
 
 def build(nodes: Sequence[Node], x: Sequence[Array]) -> Any:
     """Return the model of the nodes, for inputs of the shapes and dtypes of x; floats are Keras' floatx."""
+    inputs, values = graph(nodes, x)
+    return keras.Model(inputs, values[nodes[-1]["name"]])
+
+
+def graph(nodes: Sequence[Node], x: Sequence[Array]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return the input tensors, and the tensor of every input and node, channels first; layers with weights bear its name."""
     inner = {node["name"] for node in nodes}
     outer = {source for node in nodes for source in node["inputs"]} - inner
     inputs = [keras.Input(array.shape[1:], dtype=str(array.dtype)) for array in x]
@@ -35,7 +41,7 @@ def build(nodes: Sequence[Node], x: Sequence[Array]) -> Any:
             raise Unsupported(f"there is no Keras layer for {node['op']}")
         taken = [values[source] for source in node["inputs"]]
         values[node["name"]] = _MAKERS[node["op"]](node, node.get("attrs") or {}, *taken)
-    return keras.Model(inputs, values[nodes[-1]["name"]])
+    return inputs, values
 
 
 def channels_last(array: Array) -> Array:
@@ -66,7 +72,7 @@ def _in_layout(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def _dense(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
     weight, bias = node["params"]["weight"], node["params"].get("bias")
-    return _apply(layers.Dense(len(weight), use_bias=bias is not None), x, kernel(weight), bias)
+    return _apply(layers.Dense(len(weight), use_bias=bias is not None, name=node["name"]), x, kernel(weight), bias)
 
 
 def _conv(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
@@ -82,6 +88,7 @@ def _conv(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
         dilation_rate=dilation,
         groups=int(attrs.get("groups", 1)),
         use_bias=bias is not None,
+        name=node["name"],
     )
     return _in_layout(lambda t: _apply(layer, _padded(attrs, t), kernel(weight), bias), x)
 
@@ -98,7 +105,7 @@ def _conv_transpose(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
         raise Unsupported("on a CPU TensorFlow dilates a transposed convolution along two axes only")
     if any(o >= s for o, s in zip(extra, stride, strict=True)):
         raise Unsupported("Keras wants an output padding below the stride")
-    options = {"dilation_rate": dilation} if axes == 2 else {}
+    options = {"dilation_rate": dilation, "name": node["name"]} if axes == 2 else {"name": node["name"]}
     layer = _of_dimension("Conv", axes, "Transpose")(
         weight.shape[1], weight.shape[2:], strides=stride, output_padding=extra, use_bias=bias is not None, **options
     )
@@ -129,7 +136,9 @@ def _global_average(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
 
 def _batch_norm(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:
     params = [node["params"][name] for name in ("gamma", "beta", "mean", "variance")]
-    return _in_layout(lambda t: _apply(layers.BatchNormalization(epsilon=float(attrs["epsilon"])), t, *params), x)
+    return _in_layout(
+        lambda t: _apply(layers.BatchNormalization(epsilon=float(attrs["epsilon"]), name=node["name"]), t, *params), x
+    )
 
 
 def _pad(node: Node, attrs: Mapping[str, Any], x: Tensor) -> Tensor:

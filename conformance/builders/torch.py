@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from conformance.builders import Unsupported
 
 Node = Mapping[str, Any]
+Step = Callable[..., Tensor]
 
 _ACTIVATIONS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
     "relu": lambda attrs: nn.ReLU(),
@@ -28,19 +30,27 @@ _ACTIVATIONS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
 
 
 class Graph(nn.Module):
-    """Modules called in the order of their nodes; the last one's result is the output."""
+    """Steps called in the order of their nodes; the last one's result is the output.
 
-    def __init__(self, nodes: Sequence[Node], inputs: Sequence[str], steps: Sequence[nn.Module]) -> None:
+    Steps are modules, but for what a user would write as a function (a concatenation, which has no module).
+    """
+
+    def __init__(self, nodes: Sequence[Node], inputs: Sequence[str], steps: Sequence[Step]) -> None:
         super().__init__()
         self.wiring = [(node["name"], tuple(node["inputs"])) for node in nodes]
         self.inputs = tuple(inputs)
-        self.steps = nn.ModuleList(steps)
+        self.steps = tuple(steps)
+        self.held = nn.ModuleList(step for step in steps if isinstance(step, nn.Module))  # so that torch knows of them
 
     def forward(self, *x: Tensor) -> Tensor:
+        return self.values(*x)[self.wiring[-1][0]]
+
+    def values(self, *x: Tensor) -> dict[str, Tensor]:
+        """The value of every input and node."""
         values = dict(zip(self.inputs, x, strict=True))
         for (name, sources), step in zip(self.wiring, self.steps, strict=True):
             values[name] = step(*[values[source] for source in sources])
-        return values[self.wiring[-1][0]]
+        return values
 
 
 class Stacked(nn.Module):
@@ -60,8 +70,13 @@ def tensor(array: Any, dtype: torch.dtype, device: str = "cpu") -> Tensor:
     return torch.tensor(np.asarray(array), dtype=dtype, device=device)
 
 
-def build(nodes: Sequence[Node], x: Sequence[Tensor], add: Callable[[int], nn.Module]) -> tuple[Graph, Tensor]:
-    """Return the module in evaluation mode, and its output for x; `add` makes the module of an addition."""
+def build(
+    nodes: Sequence[Node], x: Sequence[Tensor], add: Callable[[int], nn.Module], functions: Sequence[str] = ("concat",)
+) -> tuple[Graph, Tensor]:
+    """Return the module in evaluation mode, and its output for x.
+
+    add: makes the module of an addition. functions: the ops that are called as functions, of those that have one.
+    """
     inner = {node["name"] for node in nodes}
     outer = {source for node in nodes for source in node["inputs"]} - inner
     names = sorted(outer, key=lambda name: (len(name), name))
@@ -70,24 +85,24 @@ def build(nodes: Sequence[Node], x: Sequence[Tensor], add: Callable[[int], nn.Mo
     with torch.no_grad():
         for node in nodes:
             taken = [values[source] for source in node["inputs"]]
-            step = add(len(taken)) if node["op"] == "add" else _module(node, taken[0])
+            step = add(len(taken)) if node["op"] == "add" else _step(node, taken[0], functions)
             values[node["name"]] = _forward(step, taken)
             steps.append(step)
     return Graph(nodes, names, steps).eval(), values[nodes[-1]["name"]].detach()
 
 
-def _forward(step: nn.Module, taken: list[Tensor]) -> Tensor:
+def _forward(step: Step, taken: list[Tensor]) -> Tensor:
     try:
-        return step(*taken)  # type: ignore[no-any-return]
+        return step(*taken)
     except (NotImplementedError, RuntimeError) as error:
         if "not implemented for" in str(error):  # torch has no kernel for this dtype on this device
             raise Unsupported(f"torch: {error}") from None
         raise
 
 
-def _module(node: Node, x: Tensor) -> nn.Module:
+def _step(node: Node, x: Tensor, functions: Sequence[str]) -> Step:
     op, attrs = node["op"], node.get("attrs") or {}
-    maker = _MAKERS.get(op)
+    maker = _FUNCTIONS.get(op) if op in functions else _MAKERS.get(op)
     if maker is None:
         raise Unsupported(f"there is no torch module for {op}")
     return maker(node, attrs, x)
@@ -177,11 +192,19 @@ def _response_norm(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module
     return nn.LocalResponseNorm(attrs["size"], attrs["alpha"], attrs["beta"], attrs["bias"])
 
 
+def _joined(*x: Tensor, axis: int) -> Tensor:
+    return torch.cat(x, dim=axis)
+
+
 def _pad(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module:
     pairs = [end for pair in reversed(attrs["padding"]) for end in pair]
     return _of_dimension("ConstantPad", len(attrs["padding"]))(tuple(pairs), float(attrs.get("value", 0)))
 
 
+_FUNCTIONS: dict[str, Callable[[Node, Mapping[str, Any], Tensor], Step]] = {
+    "concat": lambda node, attrs, x: partial(_joined, axis=int(attrs["axis"])),
+    "flatten": lambda node, attrs, x: partial(torch.flatten, start_dim=1),
+}
 _MAKERS: dict[str, Callable[[Node, Mapping[str, Any], Tensor], nn.Module]] = {
     "dense": _dense,
     "conv": _convolution,

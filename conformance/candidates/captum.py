@@ -23,10 +23,13 @@ except metadata.PackageNotFoundError:
     _VERSION = "not installed"
 
 _FEATURES = {
-    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add activation dropout",
+    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add concat flatten activation "
+    "dropout",
+    "network": "sequence branches",
+    "activation": "relu",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding",
-    "rule": "zero epsilon gamma alpha1-beta0 z-plus z-plus-fast norm pass",
+    "rule": "zero epsilon gamma alpha1-beta0 z-plus z-plus-fast norm pass gradient",
     "stabilizer": "none signed_add",
     "bias": "absorb split ignore raw full_in_both",
     "split": "weight",
@@ -41,6 +44,7 @@ INFO: dict[str, Any] = {
     "relevance_init": "one-hot",
 }
 
+_FUNCTIONS = ("concat", "flatten")  # captum has no rule for nn.Flatten; autograd hands relevance through what is no module
 _WITH_KERNEL = {"dense", "conv", "conv-transpose"}
 
 
@@ -52,7 +56,9 @@ def run(case: Mapping[str, Any]) -> dict[str, Any]:
     x = tuple(lib.tensor(array, dtype, device).requires_grad_() for array in (case["x"] if several else [case["x"]]))
     if x[0].shape[0] != 1:
         raise Unsupported("captum attributes the same output of every sample: one sample at a time")
-    graph, y = lib.build(case["nodes"], x, add=lambda count: _addition(lib, count))
+    graph, y = lib.build(case["nodes"], x, add=lambda count: _addition(lib, count), functions=_FUNCTIONS)
+    if not graph.held:
+        raise Unsupported("captum's LRP needs a module")
     for node, step in zip(case["nodes"], graph.steps, strict=True):
         rule = _rule(lib, node, case["rules"][node["name"]])
         if rule is not None:
@@ -66,13 +72,17 @@ def run(case: Mapping[str, Any]) -> dict[str, Any]:
 def _rule(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any]) -> Any:
     """Return the propagation rule to set on the layer, or None where captum passes relevance through."""
     name, op, bias, rules = rule["rule"], node["op"], rule.get("bias"), lib.rules
+    if op in _FUNCTIONS and name in {"pass", "gradient"}:
+        return None
+    if name == "gradient" and op != "max-pool":
+        raise Unsupported(f"captum has no rule that is the gradient of {op}")
     if op == "activation":
         if name == "pass" and node["attrs"]["function"] in {"relu", "tanh"}:
             return None
         raise Unsupported("captum passes relevance through ReLU and Tanh, and refuses other activations")
     if op == "dropout" and name == "pass":
         return None
-    if name == "pass":
+    if name in {"pass", "gradient"}:
         if op == "batch-norm":
             return rules.IdentityRule()
         if op == "max-pool":

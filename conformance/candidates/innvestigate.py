@@ -1,4 +1,7 @@
-"""iNNvestigate: an LRP analyzer for a Keras model.
+"""iNNvestigate: an LRP analyzer for a Keras model, a single layer or a network.
+
+A network under one of the library's own analyzers gets that analyzer by its name; any other gets a rule per layer. The
+relevance of every node is what the library keeps on request (`reverse_keep_tensors`).
 
 An analyzer explains the values of one output neuron, or of all. Any other relevance arrives through the hook that the
 library has for it, `_head_mapping`, which its own gradient analyzers redefine in the same way.
@@ -32,18 +35,19 @@ _FEATURES = {
     "op": "dense conv conv-transpose avg-pool global-avg-pool max-pool batch-norm add concat flatten reshape permute pad crop "
     "upsample embedding activation identity dropout",
     "spatial": "1 2 3",
+    "network": "sequence branches",
     "conv": "groups dilation stride padding asymmetric-padding output-padding",
     "pool": "padding asymmetric-padding",
     "activation": "relu leaky-relu",
     "slope": "channel",
-    "rule": "zero epsilon alpha-beta alpha1-beta0 alpha-beta-x z-plus z-plus-fast w-square flat z-box norm pass",
-    "stabilizer": "none signed_add",
+    "rule": "zero epsilon alpha-beta alpha1-beta0 alpha-beta-x z-plus z-plus-fast w-square flat z-box norm pass gradient",
+    "stabilizer": "none signed_add replace_zero",
     "bias": "absorb split ignore square full_in_both",
     "bounds": "scalar channel array",
     "quadrants": "several",
     "alpha1_from": "beta1",
     "padding": "counted",
-    "linearization": "variance_squared",
+    "linearization": "variance_squared gradient",
 }
 
 INFO: dict[str, Any] = {
@@ -57,25 +61,40 @@ INFO: dict[str, Any] = {
 
 _WITH_KERNEL = {"dense", "conv", "conv-transpose", "batch-norm"}
 _SUMS = {"avg-pool", "global-avg-pool", "add"}
+_ANALYZERS = {
+    "alpha2_beta1": "lrp.alpha_2_beta_1",
+    "alpha2_beta1_ignore_bias": "lrp.alpha_2_beta_1_IB",
+    "alpha1_beta0": "lrp.alpha_1_beta_0",
+    "alpha1_beta0_ignore_bias": "lrp.alpha_1_beta_0_IB",
+    "deep_taylor": "deep_taylor",
+    "bounded_deep_taylor": "deep_taylor.bounded",
+}
+_CLASSES = {
+    "lrp.z": "ZRule",
+    "lrp.epsilon": "EpsilonRule",
+    "lrp.alpha_beta": "AlphaBetaRule",
+    "lrp.z_plus": "ZPlusRule",
+    "lrp.z_plus_fast": "ZPlusFastRule",
+    "lrp.w_square": "WSquareRule",
+    "lrp.flat": "FlatRule",
+}
 _PLAIN = {"z-plus": "lrp.z_plus", "z-plus-fast": "lrp.z_plus_fast", "w-square": "lrp.w_square", "flat": "lrp.flat"}
 
 
 def run(case: Mapping[str, Any]) -> dict[str, Any]:
     """Return the output of the case's layer and iNNvestigate's relevance for each of its inputs."""
     lib = _libraries()
-    if len(case["nodes"]) != 1:
-        raise Unsupported("this adapter asks one layer at a time")
     lib.keras.backend.clear_session()  # every further model in TensorFlow's one graph slows the next
     lib.keras.backend.set_floatx(case["dtype"])
-    node = case["nodes"][0]
+    nodes, network = case["nodes"], len(case["nodes"]) > 1
     x = list(case["x"]) if isinstance(case["x"], (list, tuple)) else [case["x"]]
-    model = lib.build(case["nodes"], x)
-    name, options = _rule(lib, node, case["rules"][node["name"]])
-    neurons = lib.keras.layers.Flatten()(model.output)  # analyzers take outputs along one axis
-    analyzer = _arriving(lib, name, case["relevance"])(
-        lib.keras.Model(model.inputs, neurons), neuron_selection_mode="all", **options
-    )
-    return {"y": model.predict_on_batch(x), "relevance": analyzer.analyze(x)}
+    inputs, values = lib.graph(nodes, x)
+    model = lib.keras.Model(inputs, values[nodes[-1]["name"]])
+    whole = lib.keras.Model(inputs, lib.keras.layers.Flatten()(model.output))  # analyzers take outputs along one axis
+    name, options = _network(lib, case, whole) if network else _rule(lib, nodes[0], case["rules"][nodes[0]["name"]])
+    analyzer = _arriving(lib, name, case["relevance"])(whole, neuron_selection_mode="all", **options)
+    answer = {"y": model.predict_on_batch(x), "relevance": analyzer.analyze(x)}
+    return {**answer, "nodes": analyzer.at(values, nodes)} if network else answer
 
 
 def _arriving(lib: SimpleNamespace, name: str, relevance: Any) -> Callable[..., Any]:
@@ -85,13 +104,70 @@ def _arriving(lib: SimpleNamespace, name: str, relevance: Any) -> Callable[..., 
     def head(analyzer: Any, output: Any) -> Any:
         return lib.keras.layers.Lambda(lambda y: 0 * y + relevance)(output)
 
-    return type("Arriving", (lib.analyzers[name],), {"_head_mapping": head})
+    def reverse(analyzer: Any, *args: Any, **options: Any) -> Any:
+        """The library's own pass back; the place of every tensor in it is kept."""
+        found, reversed_tensors = library._reverse_model(analyzer, *args, **options)
+        analyzer.places = {key: entry["nid"] for key, entry in (reversed_tensors or {}).items()}
+        return found, reversed_tensors
+
+    def at(analyzer: Any, values: Mapping[str, Any], nodes: Any) -> dict[str, Any]:
+        """The relevance of every node, from the tensors that the library kept."""
+        kept = dict(analyzer._reversed_tensors)
+        names = [node["name"] for node in nodes if id(values[node["name"]]) in analyzer.places]
+        return {name: kept[analyzer.places[id(values[name])]] for name in names}
+
+    library = lib.analyzers[name]
+    return type("Arriving", (library,), {"_head_mapping": head, "_reverse_model": reverse, "at": at})
+
+
+def _network(lib: SimpleNamespace, case: Mapping[str, Any], model: Any) -> tuple[str, dict[str, Any]]:
+    """Return the analyzer's name and options for a network: that of its composite, or one with a rule per layer."""
+    composite = case.get("composite") or {"library": None}
+    if composite["library"] == "innvestigate":
+        name, options = composite["name"], dict(composite["options"])
+        if "idx" in options:
+            options["until_layer_idx"] = _keras_index(case["nodes"], model, options.pop("idx"))
+        return _ANALYZERS.get(name, f"lrp.{name}"), {**options, "reverse_keep_tensors": True}
+    rules: list[tuple[Any, Any]] = []
+    norms: list[Any] = [None]
+    for node in case["nodes"]:
+        analyzer, given = _rule(lib, node, case["rules"][node["name"]])
+        if analyzer == "gradient" and node["op"] in _WITH_KERNEL | _SUMS | {"activation"}:
+            raise Unsupported(f"iNNvestigate's LRP has no gradient for {node['op']}")
+        if node["op"] not in _WITH_KERNEL:
+            continue  # the library has one rule for these, which the case asks for
+        rule = given["rule"][0][1] if analyzer == "lrp" else partial(getattr(lib.rules, _CLASSES[analyzer]), **given)
+        if node["op"] == "batch-norm":
+            norms.append(rule)
+        elif node["op"] in _WITH_KERNEL:
+            rules.append((partial(_is_called, node["name"]), rule))
+    return "lrp", {"rule": rules, "bn_layer_rule": norms[-1], "reverse_keep_tensors": True}
+
+
+def _is_called(name: str, layer: Any) -> bool:
+    return bool(layer.name == name)
+
+
+def _keras_index(nodes: Any, model: Any, idx: int) -> int:
+    """Return the index among all Keras layers of the layer with weights that is number `idx`, as the library counts."""
+    names = [layer.name for layer in model.layers]
+    weighted = [node["name"] for node in nodes if node["op"] in _WITH_KERNEL - {"batch-norm"}]
+    index = names.index(weighted[idx])
+    if [name for name in weighted if names.index(name) <= index] != weighted[: idx + 1]:
+        raise Unsupported("Keras orders the layers of this network otherwise")
+    return index
 
 
 def _rule(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the analyzer's name and options, as a user of iNNvestigate would choose them for this rule."""
     name, op, kind = rule["rule"], node["op"], rule["stabilizer"]["kind"]
     bias = rule["bias"] != "ignore" and name != "norm"
+    if kind == "replace_zero" and float(rule["stabilizer"]["epsilon"]) != 1e-7:
+        raise Unsupported("iNNvestigate replaces exact zeros by 1e-7, and offers no other number")
+    if name in {"w-square", "flat", "gradient"} and node["attrs"].get("groups", 1) != 1:
+        raise Unsupported(f"on a CPU TensorFlow fails to build the graph of {name} for a grouped convolution")
+    if name == "gradient":
+        return "gradient", {}
     if op not in _WITH_KERNEL:
         if (name in {"zero", "norm"}) != (op in _SUMS):
             raise Unsupported(f"iNNvestigate has no rule {name} for {op}")
@@ -110,8 +186,6 @@ def _rule(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any]
     if name == "z-box":
         low, high = (_bound(lib, node, rule[end]) for end in ("low", "high"))
         return _custom(partial(lib.rules.BoundedRule, low=low, high=high))
-    if name in {"w-square", "flat"} and node["attrs"].get("groups", 1) != 1:
-        raise Unsupported(f"on a CPU TensorFlow fails to build the graph of {name} for a grouped convolution")
     if name not in _PLAIN:
         raise Unsupported(f"iNNvestigate has no rule {name} for {op}")
     return _PLAIN[name], {}
@@ -144,6 +218,6 @@ def _libraries() -> SimpleNamespace:
         ) from None
     except Exception as error:  # a broken installation raises what it likes
         raise ImportError(f"innvestigate cannot be imported: {type(error).__name__}: {error}") from None
-    from conformance.builders.keras import build, channels_last
+    from conformance.builders.keras import channels_last, graph
 
-    return SimpleNamespace(keras=tf.keras, analyzers=analyzers, rules=relevance_rule, build=build, channels_last=channels_last)
+    return SimpleNamespace(keras=tf.keras, analyzers=analyzers, rules=relevance_rule, graph=graph, channels_last=channels_last)

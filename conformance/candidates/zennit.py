@@ -1,4 +1,6 @@
-"""Zennit: its rules as hooks on single modules, the relevance as the gradient they return.
+"""Zennit: its rules as hooks on modules, the relevance as the gradient they return, at every node.
+
+A network under one of zennit's own composites gets that composite by its name; any other gets a rule per node.
 
 Each rule is registered with zennit's own defaults except for the stabilizer, and `zero_params="bias"` is used
 where a case leaves the bias out of zero, epsilon, alpha-beta or the generalised gamma rule. The other rules
@@ -23,18 +25,19 @@ except metadata.PackageNotFoundError:
     _VERSION = "not installed"
 
 _FEATURES = {
-    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add flatten pad upsample activation "
-    "lrn identity dropout softmax",
+    "op": "dense conv conv-transpose avg-pool sum-pool global-avg-pool max-pool batch-norm add concat flatten pad upsample "
+    "activation lrn identity dropout softmax",
+    "network": "sequence branches",
     "spatial": "1 2 3",
     "conv": "groups dilation stride padding output-padding",
     "pool": "padding exclude-padding",
     "activation": "relu leaky-relu elu softplus sigmoid tanh silu clip hard-sigmoid",
     "slope": "channel",
-    "linearization": "gradient",
     "rule": "zero epsilon alpha-beta alpha1-beta0 z-plus generalized-gamma w-square flat z-box norm pass gradient",
     "stabilizer": "none signed_add clip rms_scaled",
     "bias": "absorb split ignore square",
     "bounds": "scalar channel array",
+    "linearization": "gradient",
 }
 
 INFO: dict[str, Any] = {
@@ -47,7 +50,7 @@ INFO: dict[str, Any] = {
 }
 
 _WITH_KERNEL = {"dense", "conv", "conv-transpose"}
-_MOVES_VALUES = {"max-pool", "flatten", "pad", "upsample", "identity", "dropout"}
+_MOVES_VALUES = {"max-pool", "flatten", "pad", "upsample", "concat", "identity", "dropout"}
 _ONE_TO_ONE = {"activation", "batch-norm", "lrn", "softmax"}
 _STABILIZERS: dict[str, dict[str, bool]] = {
     "signed_add": {},
@@ -63,29 +66,48 @@ def run(case: Mapping[str, Any]) -> dict[str, Any]:
     several = isinstance(case["x"], (list, tuple))
     x = [lib.tensor(array, dtype, device).requires_grad_() for array in (case["x"] if several else [case["x"]])]
     graph, y = lib.build(case["nodes"], x, add=lambda count: lib.Stacked(lib.Sum(dim=-1)))
-    handles: list[Any] = []
+    handles = _registered(lib, case, graph, x)
+    values = graph.values(*x)
+    names = [node["name"] for node in case["nodes"]]
+    arriving = lib.tensor(case["relevance"], dtype, device)
+    relevance = lib.torch.autograd.grad(values[names[-1]], [*x, *(values[name] for name in names)], arriving)
+    for handle in handles:  # else the module and its hooks keep each other alive
+        handle.remove()
+    parts = [part.detach().cpu().numpy() for part in relevance]
+    own = parts[: len(x)]
+    at = {"nodes": dict(zip(names, parts[len(x) :], strict=True))} if len(names) > 1 else {}
+    return {"y": y.cpu().numpy(), "relevance": own if several else own[0], **at}
+
+
+def _registered(lib: SimpleNamespace, case: Mapping[str, Any], graph: Any, x: list[Any]) -> list[Any]:
+    """Put the composite that the case names, or its rules, on the modules; return what takes them off again."""
+    composite = case.get("composite") or {}
+    if composite.get("library") == "zennit":
+        options = {name: _bound(lib, v, x[0]) if name in ("low", "high") else v for name, v in composite["options"].items()}
+        named = lib.composites[composite["name"]](**options)
+        named.register(graph)
+        return [named]
+    handles = []
     for node, step in zip(case["nodes"], graph.steps, strict=True):
         hook = _hook(lib, node, case["rules"][node["name"]], x[0])
         if hook is not None:
             handles.append(hook.register(getattr(step, "inner", step)))
-    relevance = lib.torch.autograd.grad(graph(*x), x, lib.tensor(case["relevance"], dtype, device))
-    for handle in handles:  # else the module and its hooks keep each other alive
-        handle.remove()
-    parts = [part.detach().cpu().numpy() for part in relevance]
-    return {"y": y.cpu().numpy(), "relevance": parts if several else parts[0]}
+    return handles
 
 
 def _hook(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any], x: Any) -> Any:
     """Return the hook a user of zennit would register for this rule, or None where zennit has none."""
     name, op, rules = rule["rule"], node["op"], lib.rules
     if name == "gradient":
-        return None
+        return None  # autograd's gradient is what remains
     if name == "pass":
         if op in _ONE_TO_ONE:
             return rules.Pass()
         if op in _MOVES_VALUES:
             return None
         raise Unsupported(f"zennit's Pass needs a layer that keeps the shape of its input, unlike {op}")
+    if op == "concat":
+        raise Unsupported("a concatenation is a function, which zennit has no hook for")
     stabilizer = _stabilizer(lib, rule.get("stabilizer") or {"kind": "none"})
     if op in _ONE_TO_ONE - {"batch-norm"} or (op not in _WITH_KERNEL and name not in {"zero", "epsilon", "norm", "flat"}):
         raise Unsupported(f"zennit has no rule {name} for {op}")
@@ -136,6 +158,7 @@ def _libraries() -> SimpleNamespace:
     try:
         import torch
         from zennit import rules
+        from zennit.composites import COMPOSITES
         from zennit.core import Stabilizer
         from zennit.layer import Sum
     except ModuleNotFoundError as missing:
@@ -145,5 +168,12 @@ def _libraries() -> SimpleNamespace:
     from conformance.builders.torch import Stacked, build, tensor
 
     return SimpleNamespace(
-        torch=torch, rules=rules, Stabilizer=Stabilizer, Sum=Sum, Stacked=Stacked, build=build, tensor=tensor
+        torch=torch,
+        rules=rules,
+        composites=COMPOSITES,
+        Stabilizer=Stabilizer,
+        Sum=Sum,
+        Stacked=Stacked,
+        build=build,
+        tensor=tensor,
     )

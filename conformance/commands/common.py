@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from conformance import golden, profiles
 from conformance.adapter import Candidate
-from conformance.case import Case
+from conformance.golden import AnyCase
 from conformance.report.terminal import console
 
 DTYPES = ("float64", "float32", "float16")
@@ -34,13 +34,15 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def selected(case: list[str] | None, feature: list[str] | None, profile: list[str] | None = None) -> list[Case]:
+def selected(case: list[str] | None, feature: list[str] | None, profile: list[str] | None = None) -> list[AnyCase]:
     """The cases that match every kind of filter given; at least one."""
     for name in profile or ():
         if name not in profiles.BY_NAME:
             fail(f"--profile is one of {', '.join(profiles.BY_NAME)}; got {name}")
     held = [profiles.BY_NAME[name].holds for name in profile or ()]
-    found = [c for c in golden.select(golden.load(), case or (), feature or ()) if not held or any(holds(c) for holds in held)]
+    found = [
+        c for c in golden.select(golden.load_all(), case or (), feature or ()) if not held or any(holds(c) for holds in held)
+    ]
     if not found:
         fail(f"no case matches {' '.join([*(case or []), *(feature or []), *(profile or [])])}; see lrp-conform list")
     return found

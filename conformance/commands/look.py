@@ -20,9 +20,10 @@ def show(case: Annotated[str, typer.Argument(help="A case id, or a glob that mat
     """Show one case as mathematics: matrices, contributions, denominators, the expected fractions."""
     from conformance.show import show as show_case
 
-    found = golden.select(golden.load(), [case])
+    found = golden.select(golden.load_all(), [case])
     if len(found) != 1:
-        near = ", ".join(c.id for c in (found or golden.select(golden.load(), [f"*{case}*"]))[:5])
+        likely = sorted(found or golden.select(golden.load_all(), [f"*{case}*"]), key=lambda c: len(c.id))
+        near = ", ".join(c.id for c in likely[:5])
         fail(
             f"{case}: expected the id of one case, found {len(found)}"
             + (f"; near: {near}" if near else "; see lrp-conform list")

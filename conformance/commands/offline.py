@@ -19,7 +19,7 @@ def rejudge(
 ) -> None:
     """Judge a run again from its raw outputs, with this version of the suite; say which verdicts changed."""
     before = read(folder)
-    after = offline.rejudge(before, golden.load())
+    after = offline.rejudge(before, golden.load_all())
     _write(after, out, overwrite)
     different = offline.changed(before.results, after.results)
     print(f"{len(after.results)} results judged again, {len(different)} verdicts changed")

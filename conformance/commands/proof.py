@@ -26,11 +26,12 @@ def generate(
 ) -> None:
     """Regenerate every golden file from its recipe, certificates re-executed (source checkout only)."""
     from conformance import generate as make
+    from conformance.derivations import CertificateError
 
     try:
         with progress(None) as advance:
             files = make.generate(workers, lambda done, total: advance(1))
-    except make.CertificateError as error:
+    except CertificateError as error:
         fail(str(error))
     root = make.ROOT / "golden"
     different = [n for n, text in files.items() if not (root / n).is_file() or (root / n).read_text(encoding="utf-8") != text]

@@ -9,7 +9,6 @@ import typer
 
 from conformance import golden, pools, results, runner
 from conformance.adapter import Candidate
-from conformance.case import Case
 from conformance.commands.common import (
     CaseGlobs,
     Command,
@@ -23,6 +22,7 @@ from conformance.commands.common import (
     progress,
     selected,
 )
+from conformance.golden import AnyCase
 from conformance.report.terminal import console
 from conformance.report.write import JUNIT, PAGE, SUMMARY, write
 from conformance.results import Writer
@@ -107,7 +107,7 @@ def run(
     raise typer.Exit(1 if wrong else 0)
 
 
-def _shard(cases: list[Case], shard: str | None) -> list[Case]:
+def _shard(cases: list[AnyCase], shard: str | None) -> list[AnyCase]:
     """The cases of part k of n."""
     if shard is None:
         return cases

@@ -80,7 +80,7 @@ def _judge(entry: Entry, environments: Path, folder: Path) -> None:
     candidates = load(source)
     for candidate in candidates:
         candidate.close()
-    cases = golden.load()
+    cases = golden.load_all()
     about = results.about(candidates, (c.id for c in cases), DTYPES, ["cpu"])
     resume = (folder / results.LINES).exists() and _same(folder, about)
     writer = Writer(folder, about, overwrite=not resume, resume=resume)

@@ -9,13 +9,14 @@ import numpy as np
 
 from conformance.case import Case
 from conformance.diagnosis import spelled
+from conformance.golden import AnyCase
 from conformance.results import Result
 
 Asked = Mapping[str, Any]
 DTYPES = {"float64": "torch.float64", "float32": "torch.float32", "float16": "torch.float16"}
 
 
-def repro(case: Case, result: Result) -> str:
+def repro(case: AnyCase, result: Result) -> str:
     """Lines of Python that show what came and, as a comment, what was expected.
 
     By the candidate's own API for zennit, captum, lxt and iNNvestigate where the layer is one of theirs; else the call of the
@@ -23,11 +24,12 @@ def repro(case: Case, result: Result) -> str:
     """
     asked = case.adapter_case(result.dtype, result.device)
     native = _NATIVE.get(result.candidate)
-    lines = None if native is None or case.is_pattern else native(asked)
+    of_a_layer = isinstance(case, Case) and not case.is_pattern
+    lines = native(asked) if native is not None and of_a_layer else None
     return "\n".join([_title(case, result), *(lines or _generic(asked, result)), *_told(case, result)]) + "\n"
 
 
-def _title(case: Case, result: Result) -> str:
+def _title(case: AnyCase, result: Result) -> str:
     name = result.judgement.dialect or result.judgement.hint or result.verdict
     return _comment(f"{result.candidate} {result.version}: {case.feature}, {result.dtype} ({name})")
 
@@ -37,7 +39,7 @@ def _comment(text: str) -> str:
     return "# " + "".join(c if c.isprintable() else " " for c in text)
 
 
-def _told(case: Case, result: Result) -> list[str]:
+def _told(case: AnyCase, result: Result) -> list[str]:
     """What came and what the reference expects, as comments."""
     detail = result.judgement.detail
     got = [] if result.output is None else [f"# got      {_row(result.output.get('relevance', result.output.get('pattern')))}"]
@@ -215,13 +217,13 @@ _NATIVE: dict[str, Callable[[Asked], list[str] | None]] = {
 
 def _generic(asked: Asked, result: Result) -> list[str]:
     """The adapter's own function, asked the case."""
-    (node,) = asked["nodes"]
-    how = f"'dtype': {result.dtype!r}, 'device': {result.device!r}"
+    nodes, how = asked["nodes"], f"'dtype': {result.dtype!r}, 'device': {result.device!r}"
+    one = len(nodes) == 1
     return [
         f"import numpy as np; from adapter import run  {_comment(f'the adapter of {result.candidate}')}",
-        f"node = {_literal(node)}",
-        f"case = {{'nodes': [node], 'rules': {_literal(asked['rules'])}, {how}}}",
-        f"case |= {_literal({k: asked[k] for k in ('x', 'relevance') if k in asked})}",
+        *([f"node = {_literal(nodes[0])}"] if one else ["nodes = []", *(f"nodes += [{_literal(node)}]" for node in nodes)]),
+        f"case = {{'nodes': {'[node]' if one else 'nodes'}, 'rules': {_literal(asked['rules'])}, {how}}}",
+        f"case |= {_literal({k: asked[k] for k in ('composite', 'x', 'relevance') if k in asked})}",
         "print(run(case))",
     ]
 

@@ -49,6 +49,10 @@ NOTES: dict[str, dict[str, Any]] = {
     "negative-input": _note(
         "Inputs of both signs.", "(w x)+ = w+ x+ + w- x-: dropping the second term, or not splitting x, shows."
     ),
+    "network": _note(
+        "A whole network under a composite, with the relevance of every node.",
+        "The first node at which an answer leaves the truth can be named.",
+    ),
     "padding-taps": _note(
         "Windows reach into the padding.", "Padding is not a connection: counting its taps loses relevance at the border."
     ),

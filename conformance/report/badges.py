@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from conformance.case import Case
+from conformance.golden import AnyCase
 from conformance.profiles import PROFILES, Profile
 from conformance.report.gather import KIND_OF, PASSING, Evidence, System
 from conformance.report.text import printable, slug
@@ -42,7 +42,7 @@ def _badge(evidence: Evidence, candidate: str, systems: list[System], profile: P
     return {"schemaVersion": 1, "label": printable(label), **_said(count, len(members), len(dialects))}
 
 
-def _worst(evidence: Evidence, systems: list[System], case: Case) -> str:
+def _worst(evidence: Evidence, systems: list[System], case: AnyCase) -> str:
     """The kind of the worst answer to a case; "not-run" if a system was not asked it in this run."""
     kinds = set()
     for system in systems:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from conformance.case import Case
 from conformance.diagnosis.card import Card, card
 from conformance.report.gather import Evidence
 
 
 def cards(evidence: Evidence) -> list[Card]:
-    """One card per candidate and version, from the answers to cases of this golden set; those that show nothing left out."""
+    """One card per candidate and version, from its answers to cases of one layer; those that show nothing left out."""
+    cases = {id: case for id, case in evidence.cases.items() if isinstance(case, Case)}
     out = []
     for systems in evidence.candidates.values():
-        results = [r for s in systems for r in evidence.by_system[s].values() if evidence.case(r) is not None]
+        results = [r for s in systems for r in evidence.by_system[s].values() if isinstance(evidence.case(r), Case)]
         if results:
-            out.append(card(results, evidence.cases, evidence.composed(systems[0])))
+            out.append(card(results, cases, evidence.composed(systems[0])))
     return [each for each in out if each.rows]

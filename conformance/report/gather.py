@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from conformance import golden
-from conformance.case import Case
+from conformance.golden import AnyCase
 from conformance.profiles import PROFILES
 from conformance.results import ReportError, Result, Run
 
@@ -124,7 +124,7 @@ class Evidence:
     """Every result of some runs, by system and case, beside the golden cases they answer."""
 
     origins: list[Origin]
-    cases: dict[str, Case]
+    cases: dict[str, AnyCase]
     systems: list[System]
     by_system: dict[System, dict[str, Result]]
 
@@ -155,7 +155,7 @@ class Evidence:
         """Whether a system's relevances were composed from one-hot answers."""
         return any((system.candidate, system.version) in each.one_hot for each in self.origins)
 
-    def case(self, result: Result) -> Case | None:
+    def case(self, result: Result) -> AnyCase | None:
         """The golden case that a result answers; None if this golden set has another of that name, or none."""
         found = self.cases.get(result.case)
         return found if found is not None and found.uid == result.uid else None
@@ -193,7 +193,7 @@ def _cell(ids: set[str], results: Mapping[str, Result]) -> Cell:
     return Cell(len(ids), Counter(KIND_OF[r.verdict].name for r in chosen), waived)
 
 
-def gather(runs: Iterable[Run], cases: Iterable[Case] | None = None) -> Evidence:
+def gather(runs: Iterable[Run], cases: Iterable[AnyCase] | None = None) -> Evidence:
     """The evidence of some runs; ReportError where two of them answer the same case for the same system."""
     runs = list(runs)
     origins = [origin(run.about) for run in runs]
@@ -206,7 +206,7 @@ def gather(runs: Iterable[Run], cases: Iterable[Case] | None = None) -> Evidence
                     f"{r.candidate} {r.version} answers {r.case} at {r.dtype} on {r.device} twice: give each run once"
                 )
             found[r.case] = r
-    known = golden.load() if cases is None else cases
+    known = golden.load_all() if cases is None else cases
     return Evidence(origins, {case.id: case for case in known}, list(by_system), by_system)
 
 

@@ -10,10 +10,13 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from conformance import judge
+from conformance import judging
 from conformance.case import Case
 from conformance.diagnosis.repro import repro
-from conformance.judge import VERDICTS
+from conformance.golden import AnyCase
+from conformance.judge import VERDICTS, Target
+from conformance.network.case import NetworkCase
+from conformance.network.show import described, layer
 from conformance.profiles import PROFILES
 from conformance.report import formulas
 from conformance.report.gather import KINDS, Evidence, System
@@ -80,25 +83,39 @@ def _tensors(given: Any) -> Any:
     return given
 
 
-def _case(case: Case) -> dict[str, Any]:
+def _case(case: AnyCase) -> dict[str, Any]:
+    data = case.data
+    said = {name: data[name] for name in ("status", "flags", "comment", "references", "exact_in")}
+    tensors = {name: _tensors(data[name]) for name in ("inputs", "expected")}
+    common = {"id": case.id, "uid": case.uid, "feature": case.feature, **said, **tensors}
+    return {**common, **(_network(case) if isinstance(case, NetworkCase) else _layer(case))}
+
+
+def _network(case: NetworkCase) -> dict[str, Any]:
+    """Per node what it is, what it reads, its rule and its tensors."""
+    nodes, rules = case.data["model"]["nodes"], case.data["rules"]
+    return {
+        "network": [
+            {
+                **{key: node[key] for key in ("name", "inputs")},
+                "layer": layer(node),
+                "rule": described(rules[node["name"]]),
+                "params": _tensors(node["params"]),
+            }
+            for node in nodes
+        ]
+    }
+
+
+def _layer(case: Case) -> dict[str, Any]:
     data = case.data
     return {
-        "id": case.id,
-        "uid": case.uid,
-        "status": data["status"],
-        "feature": case.feature,
-        "flags": data["flags"],
-        "comment": data["comment"],
-        "references": data["references"],
         "formula": formulas.key(case.rule),
         "op": case.node["op"],
         "attrs": case.node["attrs"],
         "params": _tensors(case.node["params"]),
         "rule": _tensors(case.rule),
-        "inputs": _tensors(data["inputs"]),
-        "expected": _tensors(data["expected"]),
         "ledger": _tensors(data["ledger"]),
-        "exact_in": data["exact_in"],
         "dialects": {name: _tensors(answers) for name, answers in data["dialects"].items()},
     }
 
@@ -138,17 +155,16 @@ def _result(evidence: Evidence, system: System, r: Result, number: int, texts: T
     if r.deterministic is False:
         record["u"] = 1
     if case is not None and r.output is not None and r.verdict != "exact":
-        record["a"] = _answer(case, r, evidence.composed(system))
-        if all(map(_numeric, judge.relevances(case, dict(r.output)))):
+        found, target = judging.compared(case, r.output, r.dtype, evidence.composed(system))
+        record["a"] = _answer(case, r, found, target)
+        if all(map(_numeric, found)):
             record["p"] = texts(repro(case, r), LONGEST_CODE)
     return record
 
 
-def _answer(case: Case, r: Result, composed: bool) -> dict[str, Any]:
+def _answer(case: AnyCase, r: Result, found: list[Any], target: Target | None) -> dict[str, Any]:
     """The answer element by element, and its error in units of the bound where there is one."""
     assert r.output is not None
-    found = judge.relevances(case, dict(r.output))
-    target = None if len(found) != len(case.answers) else judge.expected(case, r.dtype, composed)
     out: dict[str, Any] = {}
     for k, got in enumerate(found):
         if not _numeric(got):

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from conformance.deviations import BY_NAME
 from conformance.judge import FAILURES, PASSES
 from conformance.results import Result
 
@@ -81,6 +80,8 @@ def _style(column: str) -> str:
 
 
 def _hint(r: Result) -> str:
+    if "node" in r.judgement.detail:
+        return f"from {r.judgement.detail['node']}"
     if r.verdict == "nonconformant":
         return (r.judgement.hint or "").rsplit("(", 1)[-1].rstrip(")")
     return r.verdict
@@ -109,7 +110,7 @@ def _examples(out: Console, kind: str, chosen: list[Result], key: Any) -> None:
         r = next((m for m in members if m.case.startswith("v0.")), members[0])
         title = name
         if kind == "dialect":
-            title = f"{name}: " + "; ".join(BY_NAME[n].title for n in name.split(" + "))
+            title = f"{name}: {r.judgement.hint}"
         style = {"dialect": "yellow", "wrong": "red", "waived": "dim"}[kind]
         out.print(Text.assemble((f"  {kind} ", style), title, (f"  ({len(members)} answers)", "dim")))
         out.print(Text("      " + line(r), style="dim"))
@@ -127,6 +128,8 @@ def line(r: Result) -> str:
         got = repr(d["got"])
     size = f"|error| {d['error']:.2g}, allowed {d['allowed']:.2g}"
     text = f"{r.case} {r.dtype}: {d['input']}{at} = {got}, expected {expected}, {size}"
+    if "node" in d:
+        text += f"; first diverging node {d['node']}"
     if "conservation" in d:
         c = d["conservation"]
         text += f"; total of sample {c['sample']} off by {c['off']:.2g}, allowed {c['allowed']:.2g}"

@@ -18,7 +18,15 @@ import numpy as np
 INLINE = 4096  # elements; larger tensors go through a file if both sides know how
 MAX_FILE = 2**30  # bytes of such a file
 FLOATS = ("float16", "float32", "float64")
-NUMERIC_FIELDS = ("nodes", "rules", "x", "relevance", "y", "pattern")  # elsewhere a string is a string: a handle may be "0x1f"
+NUMERIC_FIELDS = (
+    "nodes",
+    "rules",
+    "composite",
+    "x",
+    "relevance",
+    "y",
+    "pattern",
+)  # elsewhere a string is a string: a handle may be "0x1f"
 OTHER = re.compile("bool|(u?int|float|complex)[0-9]+")  # dtypes that a wrong answer may have, and is told so
 
 

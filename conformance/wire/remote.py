@@ -105,7 +105,7 @@ class Remote:
         if config != self._config:
             _good(harness.ask("configure", **config))
             self._config = config
-        question = {"nodes": asked["nodes"], "rules": asked["rules"]}
+        question = {name: asked[name] for name in ("nodes", "rules", "composite") if name in asked}
         handle = self._handle(harness, question)
         given = {name: asked[name] for name in ("x", "relevance", "target") if name in asked}
         reply = _good(harness.ask("run", handle=handle, **given))

@@ -95,7 +95,7 @@ class Server:
     def _prepare(self, message: dict[str, Any]) -> dict[str, Any]:
         self.handles += 1
         handle = self.handles
-        self.prepared[handle] = {"nodes": message["nodes"], "rules": message["rules"]}
+        self.prepared[handle] = {name: message[name] for name in ("nodes", "rules", "composite") if name in message}
         return {"handle": handle}
 
     def _run(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -41,15 +41,29 @@ function data(each, exact) {
     grid([...Object.entries(each.params), ...bounds, ...Object.entries(each.inputs)])];
 }
 
+/* A network: a row per node, and the tensors of all nodes behind a summary. */
+function network(each, exact) {
+  const heads = ["node", "layer", "reads", "rule"];
+  const rows = each.network.map((node) => [node.name, node.layer, node.inputs.join(", "), node.rule]);
+  const table = el("table", { class: "nodes" }, el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
+    el("tbody", {}, rows.map(([name, ...cells]) => el("tr", {}, el("th", { scope: "row" }, name), cells.map((cell) => el("td", {}, cell))))));
+  const params = each.network.flatMap((node) => Object.entries(node.params).map(([name, t]) => [`${node.name}: ${name}`, t]));
+  const grid = (pairs) => el("div", { class: "tensors" }, pairs.flatMap(([name, t]) => tensor_tables(name, t, exact)));
+  return [el("div", { class: "scroll" }, table), grid(Object.entries(each.inputs)),
+    el("details", {}, el("summary", {}, "Weights and biases"), grid(params))];
+}
+
 function expected(each, exact) {
   const pairs = Object.entries(each.expected.relevance).map(([name, t]) => [`relevance of ${name}`, t]);
   if (each.expected.y) pairs.push(["y", each.expected.y]);
+  const nodes = Object.entries(each.expected.nodes || {}).reverse().map(([name, t]) => [`arriving at ${name}`, t]);
   const ledger = Object.entries(each.ledger || {}).map(([name, t]) => [`ledger: ${name}`, t]);
   const others = Object.entries(each.dialects || {}).flatMap(([library, answers]) =>
     Object.entries(answers).map(([name, t]) => [`${library}: ${name}`, t]));
   const grid = (found) => el("div", { class: "tensors" }, found.flatMap(([name, t]) => tensor_tables(name, t, exact)));
   const more = (title, found) => found.length > 0 && el("details", {}, el("summary", {}, title), grid(found));
   return [grid(pairs),
+    more("The relevance of every node, from the output to the input", nodes),
     more("Where the rest of the relevance went: bias, stabiliser, dropped", ledger),
     more("What the recorded conventions of known libraries give here", others)];
 }
@@ -136,7 +150,7 @@ function case_page(each, around, exact, toggle) {
     el("h1", { id: "case-title", tabindex: "-1" }, each.id.split(".").flatMap((part, k) => (k ? [".", el("wbr"), part] : [part]))),
     el("p", { class: "lead" }, `${each.feature}${each.status ? `, ${each.status}` : ""}`),
   ];
-  if (!each.op) {
+  if (!each.op && !each.network) {
     return [...head, el("p", { class: "warning" }, "The golden set of this report does not hold this case as it was asked; only the verdicts are known."),
       section("Answers", answers(each, exact))];
   }
@@ -148,8 +162,8 @@ function case_page(each, around, exact, toggle) {
     facts([...flags(each), ["references", each.references.length ? el("span", {}, references(each)) : undefined],
       ["exact in", each.exact_in.join(", ") || "no format: the bound decides"]]),
     el("p", {}, button),
-    section("Rule", formula(each)),
-    section("Layer and data", data(each, exact)),
+    each.network ? section("Network", network(each, exact)) : section("Rule", formula(each)),
+    !each.network && section("Layer and data", data(each, exact)),
     section("Expected", expected(each, exact)),
     section("Answers", answers(each, exact)),
   ];

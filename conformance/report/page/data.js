@@ -57,7 +57,8 @@ function named(result) {
 function number(text) {
   if (text.includes("/")) {
     const [above, below] = text.split("/");
-    return Number(above) / Number(below);
+    const surplus = Math.max(0, above.length - 300, below.length - 300); // digits beyond what a double can count
+    return Number(above.slice(0, above.length - surplus)) / Number(below.slice(0, below.length - surplus));
   }
   const hex = /^(-?)0x([01])(?:\.([0-9a-f]+))?p([+-]\d+)$/.exec(text);
   if (hex) {
