@@ -7,9 +7,12 @@ object array whose elements are `fractions.Fraction`, `flint.fmpq` or `flint.arb
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import array_api_compat
+import array_api_compat.numpy as np_compat
 import numpy as np
 
 from lrp_ref import fast
@@ -24,7 +27,7 @@ class LRPError(ValueError):
 
 def namespace(a: Array) -> Any:
     """The array-API namespace of `a` (`array_api_compat`'s, so NumPy and CuPy speak the standard too)."""
-    return array_api_compat.array_namespace(a)
+    return np_compat if isinstance(a, np.ndarray) else array_api_compat.array_namespace(a)
 
 
 def is_exact(a: Array) -> bool:
@@ -99,8 +102,12 @@ def constant(shape: Sequence[int], value: Number, like: Array) -> Array:
     return namespace(like).broadcast_to(full((1,) * len(shape), value, like), tuple(shape))
 
 
-def all_finite(a: Array) -> bool:
-    """Whether no element of a float array is NaN or infinite."""
+def all_finite(*arrays: Array) -> bool:
+    """Whether no element of float arrays is NaN or infinite: one question, and one answer from a device."""
+    if len(arrays) != 1:
+        found = (namespace(a).all(namespace(a).isfinite(a)) for a in arrays)
+        return all(map(all_finite, arrays)) if fast.on(*arrays) else bool(reduce(and_, found))
+    (a,) = arrays
     xp = namespace(a)
     if fast.on(a) and a.flags.c_contiguous:
         with np.errstate(all="ignore"):
@@ -161,8 +168,11 @@ def elementwise(a: Array, names: str) -> Array:
     return np.frompyfunc(lambda value: getattr(value, names)(), 1, 1)(a).astype(object)
 
 
-def checked(name: str, a: Array) -> Array:
-    """`a` itself if it is a float or exact array of finite numbers; otherwise one clear line."""
+def checked(name: str, a: Array, trusted: bool = False) -> Array:
+    """`a` itself if it is a float or exact array of finite numbers; otherwise one clear line.
+
+    trusted: its numbers are known to be finite, and not looked at.
+    """
     if not hasattr(a, "shape") or not hasattr(a, "dtype"):
         raise LRPError(f"{name}: expected an array, got {type(a).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
     if is_exact(a):
@@ -177,7 +187,7 @@ def checked(name: str, a: Array) -> Array:
     xp = namespace(a)
     if not xp.isdtype(a.dtype, "real floating"):
         raise LRPError(f"{name}: expected a float dtype, got {a.dtype}; convert with astype(float64) or lrp_ref.exact(...)")
-    if not all_finite(a):
+    if not trusted and not all_finite(a):
         flat = int(xp.argmin(xp.astype(xp.reshape(xp.isfinite(a), (-1,)), xp.int8)))
         index = tuple(int(i) for i in np.unravel_index(flat, a.shape))
         raise LRPError(f"{name}{_at(index)}: expected a finite number, got {float(a[index])}; mask or repair it first")

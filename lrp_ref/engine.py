@@ -58,6 +58,7 @@ def propagate(
     dialect: Dialect | None = None,
     representation: str = "structured",
     output: Array | None = None,
+    trusted: bool = False,
 ) -> Result:
     """Hand the relevance of a layer's output back to its inputs, R_i = sum_k sum_j scale n_ji / stab(d_j) R_j.
 
@@ -65,28 +66,35 @@ def propagate(
     rule: a rule of `lrp_ref.rules`. stabilizer: default none, and Epsilon's own for Epsilon.
     bias: what becomes of the bias, one of the rule's `bias` modes, the first by default. dialect: supplies what is
     not given here. representation: "structured", "explicit" (a dense matrix), "sparse" (SciPy, NumPy floats only).
-    output: the layer's output at x where you have it, believed as it is: saves a forward pass.
+    output: the layer's output at x where you have it, believed as it is: saves a forward pass. trusted: x and relevance are
+    known to be finite, so that nobody looks, and relevance that only moves may come back as the same array.
 
     Raises `LRPError` for integer or non-finite input, shapes or dtypes that do not fit, parameters or conventions
     that do not exist, and relevance that overflows the dtype. Inputs are never modified.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is refused in one line
-        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation, output)
+        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation, output, trusted)
         shares = None if fast_relevance.serves(problem) else list(normalized(problem))
         received = fast_relevance.received(problem, parts_of) if shares is None else received_by(problem, shares)
-    _refuse_overflow(layer, [*(share.stabilized for share in shares or ()), *received])
+    _refuse_overflow(layer, [*(share.stabilized for share in shares or ()), *(r for r in received if not _same(r, relevance))])
+    received = received if trusted else tuple(r.copy() if _same(r, relevance) else r for r in received)
     ledger = _ledger(problem, received, lambda: list(normalized(problem)) if shares is None else shares)
     shaped = tuple(namespace(r).reshape(r, (*problem.lead, *r.shape[1:])) for r in received)
     return Result(shaped if isinstance(x, tuple | list) else shaped[0], ledger)
 
 
+def _same(received: Array, relevance: Array) -> bool:
+    """Whether what was received is the caller's relevance itself, or a view of it."""
+    return isinstance(received, np.ndarray) and np.may_share_memory(received, relevance)
+
+
 def _refuse_overflow(layer: Layer, arrays: list[Array]) -> None:
     """An overflow would hand on infinities, or silently nothing at all."""
-    for a in arrays:
-        if not is_exact(a) and not all_finite(a):
-            raise LRPError(
-                f"{type(layer).__name__}: a sum or a quotient overflows {a.dtype}; use a wider dtype, or scale the data"
-            )
+    floats = [a for a in arrays if not is_exact(a)]
+    if floats and not all_finite(*floats):
+        raise LRPError(
+            f"{type(layer).__name__}: a sum or a quotient overflows {floats[0].dtype}; use a wider dtype, or scale the data"
+        )
 
 
 def shares_to_result(problem: Problem, shares: list[Share]) -> tuple[tuple[Array, ...], Ledger]:

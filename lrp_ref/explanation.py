@@ -14,7 +14,9 @@ from math import prod
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from lrp_ref.arrays import Array, LRPError, absolute, full, is_exact, namespace
+import numpy as np
+
+from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
 from lrp_ref.composites import Assign, Composite
 from lrp_ref.gauges import UNIT_ROUNDOFF, in_float64
 from lrp_ref.ledger import Ledger, NetworkLedger, NodeAccount
@@ -31,9 +33,9 @@ class Explanation:
 
     relevance: of the input, in its namespace, dtype, device and shape (name -> array for several inputs). output: what the
     network returned (name -> array for several outputs). at, ledgers: the relevance at every node or input that was asked
-    for, shaped as its value, and the nodes' own ledgers. ledger: the account of the whole network, made when it is read, by
-    explaining once more, unless `account` asked for it: leave x as it is until then. bounds: how far honest rounding may
-    lie, where it was asked for.
+    for, shaped as its value, and the nodes' own ledgers; where relevance only passes, two nodes may share one array. ledger:
+    the account of the whole network, made when it is read, by explaining once more, unless `account` asked for it: leave x as
+    it is until then. bounds: how far honest rounding may lie, where it was asked for.
     """
 
     relevance: Any
@@ -142,9 +144,18 @@ def backward(net: Network, rules: Mapping[str, Assign], values: dict[str, Array]
         relevance = arriving.pop(node.name) if node.name in arriving else full(value.shape, 0, value)
         with told(node):
             found = rules[node.name].propagate(node.layer, tuple(values[name] for name in inputs_of(node)), relevance, value)
-        for name, r in zip(inputs_of(node), found.relevance, strict=True):
-            arriving[name] = arriving[name] + r if name in arriving else r
+            for name, r in zip(inputs_of(node), found.relevance, strict=True):
+                arriving[name] = summed(arriving[name], r) if name in arriving else r
         yield Step(node, relevance, found.relevance, found.ledger)
+
+
+def summed(a: Array, b: Array) -> Array:
+    """The relevance that two readers hand back."""
+    with np.errstate(over="ignore"):  # what overflows is refused
+        total = a + b
+    if not is_exact(total) and not all_finite(total):
+        raise LRPError(f"the sum of what its readers hand back overflows {total.dtype}; use a wider dtype, or scale the data")
+    return total
 
 
 def started(outputs: Mapping[str, Array], target: Any, seed: Any) -> dict[str, Array]:
@@ -163,7 +174,8 @@ def started(outputs: Mapping[str, Array], target: Any, seed: Any) -> dict[str, A
         t = target.get(name) if isinstance(target, Mapping) else target
         s = seed.get(name, "logit") if isinstance(seed, Mapping) else seed
         try:
-            seeds[name] = seeded(outputs[name], t, s)
+            with np.errstate(over="ignore"):  # what overflows is refused
+                seeds[name] = checked("target times seed", seeded(outputs[name], t, s))
         except LRPError as error:
             raise LRPError(f"output {name!r}: {error}") from None
     return seeds

@@ -5,7 +5,7 @@ from an integer table that says which weight sits where, without using `apply` o
 so that the explicit representation does not inherit a mistake of the structured one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -16,7 +16,9 @@ import numpy as np
 
 from lrp_ref import fast
 from lrp_ref.arrays import Array, flattened, full, namespace, widened
-from lrp_ref.fast.blocks import convolve, multiply_dense
+from lrp_ref.fast import device
+from lrp_ref.fast.convolution import convolve
+from lrp_ref.fast.dense import multiply
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,16 @@ def _placed(weight: Array, table: Any) -> tuple[Array, Array]:
     return xp.reshape(values, (weight.shape[0], *table.shape)), xp.reshape(wired, (1, *table.shape))
 
 
+def _modified(maps: "Sequence[DenseMap | ConvMap]", f: Callable[..., Array]) -> dict[str, Any]:
+    """The base and the `modify` of f(weights of the maps): lazy on the fast path, where they share one base."""
+    base = maps[0].base
+    if not fast.on(*(m.base for m in maps)) or any(m.base is not base for m in maps):
+        return {"base": f(*(m.weight for m in maps)), "modify": None}
+    if len(maps) == 1 and maps[0].modify is None:
+        return {"base": base, "modify": f}
+    return {"base": base, "modify": lambda w: f(*(w if m.modify is None else m.modify(w) for m in maps))}
+
+
 @dataclass(frozen=True)
 class DenseMap:
     """y = W x; weight (out, in) is what the elementwise `modify` makes of `base`, formed only where it is asked for."""
@@ -98,24 +110,19 @@ class DenseMap:
         return (self.base.shape[0],)
 
     def mapped(self, f: Callable[..., Array], *others: "DenseMap") -> "DenseMap":
-        maps = (self, *others)
-        if not fast.on(*(m.base for m in maps)) or any(m.base is not self.base for m in maps):
-            return DenseMap(f(*(m.weight for m in maps)))
-        if maps == (self,) and self.modify is None:
-            return DenseMap(self.base, f)
-        return DenseMap(self.base, lambda w: f(*(w if m.modify is None else m.modify(w) for m in maps)))
+        return DenseMap(**_modified((self, *others), f))
 
     def connections(self) -> "DenseMap":
         return self.mapped(lambda w: full(w.shape, 1, w))
 
     def apply(self, u: Array) -> Array:
         if self.modify is not None and fast.on(u, self.base):
-            return multiply_dense([[(None, [(0, self)])]], [u], adjoint=False)[0]
+            return multiply([[(None, [(0, self)])]], [u], adjoint=False)[0]
         return u @ self.weight.T
 
     def adjoint(self, s: Array) -> Array:
         if self.modify is not None and fast.on(s, self.base):
-            return multiply_dense([[(None, [(0, self)])]], [s], adjoint=True)[0]
+            return multiply([[(None, [(0, self)])]], [s], adjoint=True)[0]
         return s @ self.weight
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
@@ -124,12 +131,20 @@ class DenseMap:
 
 @dataclass(frozen=True)
 class ConvMap:
-    """Cross-correlation; weight (out, in / groups, *kernel), `size` (in, *spatial)."""
+    """Cross-correlation; weight (out, in / groups, *kernel), `size` (in, *spatial).
 
-    weight: Array
+    weight is what the elementwise `modify` makes of `base`, formed only where it is asked for.
+    """
+
+    base: Array
     window: Window
     groups: int
     size: tuple[int, ...]
+    modify: Callable[[Array], Array] | None = None
+
+    @cached_property
+    def weight(self) -> Array:
+        return self.base if self.modify is None else self.modify(self.base)
 
     @property
     def out(self) -> tuple[int, ...]:
@@ -137,16 +152,13 @@ class ConvMap:
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        return (self.weight.shape[0], *self.out)
+        return (self.base.shape[0], *self.out)
 
     def mapped(self, f: Callable[..., Array], *others: "ConvMap") -> "ConvMap":
-        return self.with_weight(f(self.weight, *(m.weight for m in others)))
-
-    def with_weight(self, weight: Array) -> "ConvMap":
-        return replace(self, weight=weight)
+        return replace(self, **_modified((self, *others), f))
 
     def connections(self) -> "ConvMap":
-        return self.with_weight(full(self.weight.shape, 1, self.weight))
+        return self.mapped(lambda w: full(w.shape, 1, w))
 
     def _taps(self, transposed: bool) -> Iterator[tuple[tuple[slice, ...], Array]]:
         """Every tap's slice and its matrix (groups, out / groups, in / groups), or the transpose."""
@@ -155,9 +167,17 @@ class ConvMap:
             matrix = xp.reshape(self.weight[(slice(None), slice(None), *tap)], (self.groups, rows // self.groups, columns))
             yield at, xp.matrix_transpose(matrix) if transposed else matrix
 
+    def shifted(self, u: Array, shift: Array) -> Array:
+        """W u + shift, (1, out, 1, ...)."""
+        if fast.on(u, self.base):
+            return convolve([[(None, [(0, self)])]], [u], adjoint=False, shift=shift)[0]
+        return self.apply(u) + shift
+
     def apply(self, u: Array) -> Array:
-        if fast.on(u, self.weight):
+        if fast.on(u, self.base):
             return convolve([[(None, [(0, self)])]], [u], adjoint=False)[0]
+        if device.serves(u):
+            return device.apply(self, u)
         xp, padded = namespace(u), self.window.pad(u)
         total = full((u.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)), 0, u)
         for at, matrix in self._taps(transposed=False):
@@ -166,8 +186,10 @@ class ConvMap:
         return xp.reshape(total, (u.shape[0], self.weight.shape[0], *self.out))
 
     def adjoint(self, s: Array) -> Array:
-        if fast.on(s, self.weight):
+        if fast.on(s, self.base):
             return convolve([[(None, [(0, self)])]], [s], adjoint=True)[0]
+        if device.serves(s):
+            return device.adjoint(self, s)
         xp = namespace(s)
         grouped = xp.reshape(s, (s.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)))
         total = self.window.pad(full((s.shape[0], *self.size), 0, s))

@@ -130,7 +130,8 @@ def run(
     values, kept = dict(given), set(kept)
     for node, done in zip(net.nodes, _last_read(net), strict=True):
         with told(node):
-            values[node.name] = output(node.layer, *(values[name] for name in inputs_of(node)))
+            known = not any(name in given for name in inputs_of(node))  # what a node returned is finite
+            values[node.name] = output(node.layer, *(values[name] for name in inputs_of(node)), trusted=known)
             _refuse_overflow(values[node.name])
         for name in done - kept:
             del values[name]

@@ -56,10 +56,11 @@ def settle(
     dialect: Dialect | None = None,
     representation: str = "structured",
     output: Array | None = None,
+    trusted: bool = False,
 ) -> Problem:
     """Check everything at the door, and settle every convention: explicit argument, dialect, reference.
 
-    output: the layer's output at x where it is known, believed as it is.
+    output: the layer's output at x where it is known, believed as it is. trusted: x and relevance are known to be finite.
     """
     given = tuple(x) if isinstance(x, tuple | list) else (x,)
     if given and isinstance(x, list | tuple) and not any(hasattr(a, "shape") for a in given):
@@ -68,15 +69,16 @@ def settle(
     _check_count(layer, given)
     if isinstance(layer, Embedding):
         same_arithmetic("Embedding.weight", layer.weight, "relevance", checked("relevance", relevance))
-    lead, batched = entered(layer, given)
-    checked("relevance", relevance)
+    lead, batched = entered(layer, given, trusted)
+    checked("relevance", relevance, trusted)
     if dialect is not None:
         layer, rule, stabilizer, bias = dialect.apply(layer, rule, stabilizer, bias)
     affine = layer.affine(*batched)
     if not isinstance(layer, Embedding):
         same_arithmetic("x", given[0], "relevance", relevance)
     if output is not None:
-        affine = replace(affine, output=namespace(output).reshape(output, (prod(lead), *output.shape[len(lead) :])))
+        y = namespace(output).reshape(output, (prod(lead), *output.shape[len(lead) :]))
+        affine = replace(affine, maps=tuple(m.given(y) if hasattr(m, "given") else m for m in affine.maps), output=y)
         if tuple(affine.y.shape) != affine.shape:
             raise LRPError(f"output: expected shape {(*lead, *affine.shape[1:])}, got {tuple(output.shape)}")
     expected = (*lead, *affine.shape[1:])
@@ -114,11 +116,14 @@ def settle(
     return Problem(affine, weights, inputs, resolved, bias, stabilizer, arrived, lead, padded, twin)
 
 
-def entered(layer: Layer, given: tuple[Array, ...]) -> tuple[tuple[int, ...], tuple[Array, ...]]:
-    """The batch axes, and the inputs with all of them as one: (lead, ((batch, ...), ...)). Refuses inputs that do not fit."""
+def entered(layer: Layer, given: tuple[Array, ...], trusted: bool = False) -> tuple[tuple[int, ...], tuple[Array, ...]]:
+    """The batch axes, and the inputs with all of them as one: (lead, ((batch, ...), ...)). Refuses inputs that do not fit.
+
+    trusted: their numbers are known to be finite.
+    """
     if not isinstance(layer, Embedding):
         for index, array in enumerate(given):
-            checked(f"x[{index}]" if len(given) > 1 else "x", array)
+            checked(f"x[{index}]" if len(given) > 1 else "x", array, trusted)
             same_arithmetic("x", given[0], f"x[{index}]", array)
     axes = max(given[0].ndim, 1) - 1 if layer.axes is None else layer.axes
     if given[0].ndim < max(axes, layer.axes is None):
@@ -136,9 +141,9 @@ def entered(layer: Layer, given: tuple[Array, ...]) -> tuple[tuple[int, ...], tu
     return lead, tuple(namespace(a).reshape(a, (prod(lead), *a.shape[a.ndim - axes :])) for a in given)
 
 
-def output(layer: Layer, *given: Array) -> Array:
-    """The layer's output y at its inputs, batch axes first."""
-    lead, batched = entered(layer, given)
+def output(layer: Layer, *given: Array, trusted: bool = False) -> Array:
+    """The layer's output y at its inputs, batch axes first. trusted: these are known to be finite."""
+    lead, batched = entered(layer, given, trusted)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by whoever asked
         y = layer.affine(*batched).y
     return namespace(y).reshape(y, (*lead, *y.shape[1:]))

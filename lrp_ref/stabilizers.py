@@ -31,19 +31,19 @@ class Stabilizer:
 
     def __call__(self, d: Array, epsilon: Number) -> Array:
         """D of d (batch, *out), with `epsilon` in the arithmetic of d."""
-        return KINDS[self.kind](d, epsilon, lambda: sign(d, self.sign_at_zero))
+        return KINDS[self.kind](d, epsilon, lambda size=1: signed(d, self.sign_at_zero, size))
 
     def live(self, d: Array, stabilized: Array) -> Array:
         """Where a quotient exists and is not dropped."""
         return (d != 0) & (stabilized != 0) if self.kind == "drop" else stabilized != 0
 
 
-def sign(d: Array, at_zero: int) -> Array:
-    """+1 or -1, and `at_zero` where d = 0."""
+def signed(d: Array, at_zero: int, size: Any = 1) -> Array:
+    """`size` >= 0 with the sign of d, and `at_zero` times it where d = 0."""
     if at_zero == 1 and fast.on(d):
-        return np.copysign(d.dtype.type(1), d + 0)  # -0.0 + 0 is 0.0
+        return np.copysign(d.dtype.type(size), d + 0)  # -0.0 + 0 is 0.0
     one = full(d.shape, 1, d)
-    return where(d > 0, one, where(d < 0, -one, at_zero * one))
+    return size * where(d > 0, one, where(d < 0, -one, at_zero * one))
 
 
 def rms(d: Array) -> Array:
@@ -59,13 +59,13 @@ def std(d: Array) -> Array:
     return sqrt(xp.mean(centred * centred, axis=tuple(range(d.ndim)), keepdims=True))
 
 
-Signs = Callable[[], Array]
+Signs = Callable[..., Array]  # of a size, which then has the sign of d
 KINDS: dict[str, Callable[[Array, Any, Signs], Array]] = {
     "none": lambda d, eps, sgn: d,
-    "signed_add": lambda d, eps, sgn: d + eps * sgn(),
+    "signed_add": lambda d, eps, sgn: d + sgn(eps),
     "unsigned_add": lambda d, eps, sgn: d + eps,
     "replace_zero": lambda d, eps, sgn: where(d == 0, d + eps, d),
-    "zero_to_eps_then_signed": lambda d, eps, sgn: where(d == 0, d + eps, d + eps * sgn()),
+    "zero_to_eps_then_signed": lambda d, eps, sgn: where(d == 0, d + eps, d + sgn(eps)),
     "clip": lambda d, eps, sgn: sgn() * namespace(d).maximum(absolute(d), full(d.shape, eps, d)),
     "drop": lambda d, eps, sgn: d + eps,
     "abs_share": lambda d, eps, sgn: d + eps,

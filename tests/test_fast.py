@@ -20,7 +20,7 @@ import lrp_ref as lrp
 from conformance import golden, model
 from conformance.numbers import float_array
 from lrp_ref import fast
-from lrp_ref.fast import blocks, relevance, sums, threads
+from lrp_ref.fast import blocks, dense, relevance, scatter, sums, threads
 from lrp_ref.problem import settle
 
 DTYPES = (np.float32, np.float64)
@@ -30,7 +30,7 @@ RULES = [
     lrp.WSquare(), lrp.Flat(), lrp.ZBox(-9, 9), lrp.AlphaBetaX(1, 0.5, 0.2, 0.3), lrp.AbsZ(), lrp.Norm(), lrp.Gradient(),
 ]  # fmt: skip
 STABILIZERS = (None, lrp.Stabilizer("signed_add", 0.01), lrp.Stabilizer("clip", 0.01), lrp.Stabilizer("drop", 0.01, -1))
-many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +41,16 @@ def switched_on() -> Iterator[None]:
 
 
 @contextmanager
-def cut_small(patch: pytest.MonkeyPatch, patches: int = 256) -> Iterator[None]:
+def cut_small(patch: pytest.MonkeyPatch, positions: int = 6, patches: int = 64, adding: float = 1) -> Iterator[None]:
     """Blocks of a few elements, and threads for every one of them: what large layers meet."""
     with patch.context() as inner:
+        inner.setattr(blocks, "POSITIONS", positions)
         inner.setattr(blocks, "PATCHES", patches)
-        inner.setattr(blocks, "WEIGHTS", 64)
-        inner.setattr(relevance, "CHUNK", 8)
+        inner.setattr(blocks, "LEAST", 1)
+        inner.setattr(blocks, "SHARED", 2)
+        inner.setattr(scatter, "ADDING", adding)
+        inner.setattr(dense, "WEIGHTS", 8)
+        inner.setattr(threads, "CHUNK", 8)
         inner.setattr(threads, "WORTHWHILE", 0)
         yield
 
@@ -92,11 +96,19 @@ def layers(draw: st.DrawFn) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{getattr(rule, 'split', None) or ''}")
 @many
-@given(drawn=layers(), stabilizer=st.sampled_from(STABILIZERS), small=st.booleans())
-def test_fast_is_plain_within_the_bound(rule: Any, drawn: tuple[Any, Any], stabilizer: Any, small: bool) -> None:
+@given(
+    drawn=layers(),
+    stabilizer=st.sampled_from(STABILIZERS),
+    positions=st.sampled_from((1, 6, 60)),
+    patches=st.sampled_from((1, 64, 2**20)),
+    adding=st.sampled_from((0, 100)),
+)
+def test_fast_is_plain_within_the_bound(
+    rule: Any, drawn: tuple[Any, Any], stabilizer: Any, positions: int, patches: int, adding: float
+) -> None:
     layer, x = drawn
     R = np.random.default_rng(0).standard_normal(layer.affine(x).y.shape).astype(x.dtype)
-    with pytest.MonkeyPatch.context() as patch, cut_small(patch, 256 if small else blocks.PATCHES):
+    with pytest.MonkeyPatch.context() as patch, cut_small(patch, positions, patches, adding):
         before = [a.copy() for a in (x, R, layer.weight)]
         for a in (x, R, layer.weight):
             a.setflags(write=False)
@@ -167,7 +179,7 @@ def peak_of(run: Callable[[], Any]) -> int:
 
 @pytest.mark.parametrize("rule", [lrp.Epsilon(), lrp.AlphaBeta(2, 1)], ids=lambda rule: rule.name)
 def test_no_patch_matrix_of_a_layer_is_ever_formed(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "PATCHES", 2**18)
+    monkeypatch.setattr(blocks, "PATCHES", 2**16)
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape, np.float32) for shape in ((1, 32, 128, 128), (32, 32, 3, 3)))
     layer, R = lrp.Conv(w, None, padding=1), np.ones_like(x)
@@ -175,7 +187,7 @@ def test_no_patch_matrix_of_a_layer_is_ever_formed(rule: Any, monkeypatch: pytes
 
 
 def test_a_dense_layer_forms_no_copy_of_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "WEIGHTS", 2**18)
+    monkeypatch.setattr(dense, "WEIGHTS", 2**16)
     rng = np.random.default_rng(0)
     w, x, R = (rng.standard_normal(shape, np.float32) for shape in ((2048, 2048), (2, 2048), (2, 2048)))
     layer = lrp.Dense(w)

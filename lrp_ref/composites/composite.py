@@ -65,9 +65,12 @@ class Assign:
         return index in (None, k, k - count)
 
     def propagate(self, layer: Layer, given: tuple[Array, ...], relevance: Array, output: Array) -> Result:
-        """The relevance of the layer's inputs, a tuple, by this entry's rule and conventions; `output` is the layer's."""
+        """The relevance of the layer's inputs, a tuple, by this entry's rule and conventions; `output` is the layer's.
+
+        All of them are known to be finite.
+        """
         conventions = {"stabilizer": self.stabilizer, "bias": self.bias, "dialect": self.dialect}
-        return propagate(self.seen(layer), given, relevance, self.rule, output=output, **conventions)  # type: ignore[arg-type]
+        return propagate(self.seen(layer), given, relevance, self.rule, output=output, trusted=True, **conventions)  # type: ignore[arg-type]
 
     def seen(self, layer: Any) -> Layer:
         """The layer as relevance sees it."""

@@ -1,19 +1,17 @@
 """The relevance at every input, without the ledger: what `engine.received_by` returns, in a few passes over memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import prod
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array
+from lrp_ref.arrays import Array, all_finite
 from lrp_ref.contributions import Structured
 from lrp_ref.fast import on, sums
-from lrp_ref.fast.threads import across
+from lrp_ref.fast.threads import across, chunks
 from lrp_ref.maps import Routed
 from lrp_ref.rules import RULES, GeneralizedGamma, Gradient, Part, Pass
 
-CHUNK = 2**15  # elements: what a few elementwise operations in a row keep in a core's cache
 COUPLED = ("abs_share", "rms_scaled", "std_scaled")  # kinds that look beyond one denominator
 HANDED_ON = ("share", "redistribute")  # bias modes that hand on more than contributions
 
@@ -35,8 +33,8 @@ def received(problem: Any, parts_of: Any) -> tuple[Array, ...]:
     affine = problem.affine
     if affine.serves is None and isinstance(problem.rule, Gradient):
         return tuple(m.adjoint(problem.arrived) for m in affine.maps)
-    if affine.serves is None and _moves(problem):
-        return tuple(m.scatter(problem.arrived).copy() for m in affine.maps)  # which may be the caller's own array
+    if _passes(problem):
+        return tuple(m.scatter(problem.arrived) for m in affine.maps)  # which may be the caller's own array
     bias = problem.flat(affine.bias)
     parts: list[Part] = parts_of(problem, bias, problem.flat(affine.y) if _reads_output(problem.rule) else bias)
     if len(parts) == 1 and _is_output(problem, parts[0], bias):
@@ -47,10 +45,11 @@ def received(problem: Any, parts_of: Any) -> tuple[Array, ...]:
     return sums.distribute([part.n for part in parts], quotients)
 
 
-def _moves(problem: Any) -> bool:
-    """Whether every output's relevance goes to the one input it reads, as it is."""
-    routed = all(isinstance(m, Routed) for m in problem.affine.maps)
-    return routed and isinstance(problem.rule, Pass) and problem.stabilizer.kind == "none"
+def _passes(problem: Any) -> bool:
+    """Whether relevance only moves, which takes no quotient."""
+    affine = problem.affine
+    moves = isinstance(problem.rule, Pass) and all(isinstance(m, Routed) for m in affine.maps)
+    return moves and affine.serves is None and problem.stabilizer.kind == "none"
 
 
 def _reads_output(rule: Any) -> bool:
@@ -95,20 +94,8 @@ def _quotients(problem: Any, part: Part, rows: Array, c: Array | None) -> Array:
                 s[at] *= scale[at]
             if not live.all():
                 s[at][~live] = 0
-            if not np.isfinite(stabilized).all():  # an infinite denominator must not pass for relevance of 0
+            if not all_finite(stabilized):  # an infinite denominator must not pass for relevance of 0
                 s[at] = np.nan
 
-    across(work, list(_chunks(s.shape)), s.size)
+    across(work, list(chunks(s.shape)), s.size)
     return s
-
-
-def _chunks(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
-    """Pieces of an array of this shape: some whole samples, or some channels of one."""
-    sample = prod(shape[1:])
-    if sample <= CHUNK or len(shape) < 2:
-        step = max(1, CHUNK // max(sample, 1))
-        yield from ((slice(n, n + step),) for n in range(0, shape[0], step))
-        return
-    step = max(1, CHUNK // prod(shape[2:]))
-    for n in range(shape[0]):
-        yield from ((slice(n, n + 1), slice(c, c + step)) for c in range(0, shape[1], step))

@@ -1,14 +1,29 @@
 """The selection that a max pooling makes, without an array of weights for every tap."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 
 import numpy as np
 
 from lrp_ref.arrays import Array
 from lrp_ref.fast import on
+from lrp_ref.fast.threads import across, chunks
 from lrp_ref.maps import Window, WindowMap
+
+
+def maximum(taps: Sequence[Array]) -> Array:
+    """The largest of what the taps read."""
+    best = np.empty(taps[0].shape, taps[0].dtype)
+
+    def work(pieces: Iterable[tuple[slice, ...]]) -> None:
+        for at in pieces:
+            reduce(lambda a, b: np.maximum(a, b, out=best[at]), [tap[at] for tap in taps])
+
+    if len(taps) == 1:
+        return np.array(taps[0])
+    across(work, list(chunks(best.shape)), best.size * len(taps))
+    return best
 
 
 @dataclass(frozen=True)
@@ -19,7 +34,7 @@ class Selection:
     """
 
     winners: Callable[[], WindowMap]
-    best: Array
+    best: Callable[[], Array]
     values: Sequence[Array]
     inside: Array
     window: Window
@@ -50,22 +65,43 @@ class Selection:
     def apply(self, u: Array) -> Array:
         return self.map.apply(u)
 
+    def given(self, best: Array) -> "Selection":
+        """The same where the pooling's output is known."""
+        return replace(self, best=lambda: best)
+
     def adjoint(self, s: Array) -> Array:
-        if not on(s, self.best):
+        best = self.best()
+        if not on(s, best):
             return self.map.adjoint(s)
-        total = self.window.pad(np.zeros((max(len(s), len(self.best)), *self.size), s.dtype))
-        seeking = np.ones(self.best.shape, bool)
+        batch = max(len(s), len(best))
+        s, best = (np.broadcast_to(a, (batch, *a.shape[1:])) for a in (s, best))
+        total = self.window.pad(np.zeros((batch, *self.size), s.dtype))
+
+        def work(pieces: Iterable[tuple[slice, ...]]) -> None:
+            for at in pieces:
+                self._hand_back(at, s[at], best[at], total[at])
+
+        across(work, list(chunks(s.shape)), s.size * len(self.values))
+        return self.window.crop(total, self.size[1:])
+
+    def _hand_back(self, at: tuple[slice, ...], s: Array, best: Array, total: Array) -> None:
+        """Adds s, of the samples and channels `at`, to what the taps read that win there."""
         extents = zip(self.window.kernel, self.window.stride, self.window.dilation, strict=True)
-        apart = all(d * (k - 1) < s for k, s, d in extents)
-        order = list(enumerate(self.window.slices(self.best.shape[2:])))
-        for t, at in order[::-1] if self.last else order:
-            wins = (self.values[t] == self.best) & seeking
-            if any(map(any, self.window.padding)):
+        apart, padded = all(d * (k - 1) < step for k, step, d in extents), any(map(any, self.window.padding))
+        seeking = np.ones(s.shape, bool)
+        order = list(enumerate(self.window.slices(s.shape[2:])))
+        for t, reads in order[::-1] if self.last else order:
+            value = self.values[t]
+            wins = (value[at] if len(value) > 1 else value[(slice(None), *at[1:])]) == best
+            wins &= seeking
+            if padded:
                 wins &= self.inside[t] != 0
             seeking ^= wins
-            handed = np.where(wins, s, 0)
-            total[(..., *at)] = handed if apart else total[(..., *at)] + handed
-        return self.window.crop(total, self.size[1:])
+            place = total[(..., *reads)]
+            if apart:
+                np.copyto(place, s, where=wins)
+            else:
+                place += np.where(wins, s, 0)
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
         return self.map.matrix(x)

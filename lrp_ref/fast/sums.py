@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array
-from lrp_ref.fast.blocks import Sum, convolve, multiply_dense
+from lrp_ref.fast.blocks import Sum
+from lrp_ref.fast.convolution import convolve
+from lrp_ref.fast.dense import multiply
 from lrp_ref.maps import ConvMap, DenseMap, Transposed
 
 
@@ -52,7 +54,7 @@ def evaluate(sums: Sequence[Sum], sources: Sequence[Array], adjoint: bool) -> li
     sums = [[(None if f is None else _spread(f, batch), terms) for f, terms in one] for one in sums]
     maps = [m for one in sums for _, terms in one for _, m in terms]
     if all(isinstance(m, DenseMap) and m.base is maps[0].base for m in maps):
-        return multiply_dense(sums, sources, adjoint)
+        return multiply(sums, sources, adjoint)
     if all(isinstance(m, ConvMap) for m in maps):
         return convolve(sums, sources, adjoint)
     if all(isinstance(m, Transposed) for m in maps):

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
+from math import prod
 from threading import Lock
 from typing import Any
 
+CHUNK = 2**15  # elements: what a few elementwise operations in a row keep in a core's cache
 WORTHWHILE = 2**19  # operations below which starting threads costs more than it saves
 _lock = Lock()
 _inside = 0  # how many calls have the BLAS library limited; the first sets the limit, the last one lifts it
@@ -33,6 +35,18 @@ def across(work: Callable[[Iterable[Any]], None], jobs: Sequence[Any], operation
         for one in running:
             one.result()
     return None
+
+
+def chunks(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Pieces of an array of this shape: some whole samples, or some channels of one."""
+    sample = prod(shape[1:])
+    if sample <= CHUNK or len(shape) < 2:
+        step = max(1, CHUNK // max(sample, 1))
+        yield from ((slice(n, n + step),) for n in range(0, shape[0], step))
+        return
+    step = max(1, CHUNK // prod(shape[2:]))
+    for n in range(shape[0]):
+        yield from ((slice(n, n + 1), slice(c, c + step)) for c in range(0, shape[1], step))
 
 
 def _taken(waiting: deque[Any]) -> Iterator[Any]:

@@ -85,6 +85,8 @@ def linear(maps: Sequence[Any], inputs: Sequence[Array], bias: Array | None = No
     """The affine map whose output is simply the sum of its maps, plus the bias."""
 
     def output() -> Array:
+        if bias is not None and hasattr(maps[0], "shifted"):
+            return maps[0].shifted(inputs[0], bias)
         y = reduce(add, (m.apply(x) for m, x in zip(maps, inputs, strict=True)))
         if bias is not None:
             y += bias  # into the sum itself, which no one else holds

@@ -1,13 +1,14 @@
 """Poolings as linear maps: averages, sums, and the selection that a maximum makes at x."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from operator import add
 from typing import Any
 
 from lrp_ref import fast
 from lrp_ref.arrays import Array, LRPError, constant, full, namespace, where
-from lrp_ref.fast.selection import Selection
+from lrp_ref.fast.selection import Selection, maximum
 from lrp_ref.layers.affine import Affine, linear, pairs, per_axis
 from lrp_ref.maps import Window, WindowMap
 
@@ -97,17 +98,17 @@ class MaxPool:
 
     def affine(self, x: Array) -> Affine:
         xp = namespace(x)
-        window, inside, taps = taps_of(self, x, xp.min(x) - 1 if x.size else 0)
-        best = reduce(xp.maximum, taps)
+        window, inside, taps = taps_of(self, x, xp.min(x) - 1 if x.size and any(map(any, _window(self).padding)) else 0)
+        best: Callable[[], Array] = cache(lambda: maximum(taps) if fast.on(x) else reduce(xp.maximum, taps))
         if self.linearization == "average":
             mean = AvgPool(self.kernel, self.stride, self.padding, self.dilation, count_include_pad=False).affine(x)
             return Affine(mean.maps, mean.inputs, mean.bias, best, roundings=1)
-        zero = constant((1, *best.shape[1:]), 0, x)
+        zero = constant((1, *taps[0].shape[1:]), 0, x)
 
         def winners() -> WindowMap:
-            wins = [(tap == best) & (inside[t, ...] != 0) for t, tap in enumerate(taps)]
+            wins = [(tap == best()) & (inside[t, ...] != 0) for t, tap in enumerate(taps)]
             chosen = wins if self.ties == "split" else _single(wins, last=self.ties == "last")
-            weight = xp.stack([where(w, full(best.shape, 1, x), 0) for w in chosen])
+            weight = xp.stack([where(w, full(w.shape, 1, x), 0) for w in chosen])
             wired = where(weight != 0, full(weight.shape, 1, x), 0)
             count = reduce(add, (wired[t, ...] for t in range(len(taps))))
             return WindowMap(weight / count[None, ...], wired, window, tuple(x.shape[1:]))
