@@ -65,4 +65,4 @@ def test_the_commands_are_the_two_of_continuous_integration() -> None:
     commands = [line for line in README.splitlines() if line.startswith("    python3 -m venv")]
     assert len(commands) == 2
     assert commands[0].endswith("lrp-conform run")
-    assert commands[1].endswith("-m pytest")
+    assert commands[1].endswith("-m pytest -n auto")
