@@ -15,7 +15,7 @@ import numpy as np
 from conformance import model
 from conformance.case import Question, Setting
 from conformance.numbers import ball_array, exact_array, floats, tensor
-from lrp_ref.arrays import neg, number, pos, where
+from lrp_ref.arrays import LRPError, neg, number, pos, where
 from lrp_ref.contributions import Inputs
 from lrp_ref.rules import Part
 
@@ -51,10 +51,13 @@ def _relevance(f: Callable[[Array], Array]) -> Change:
 
 
 def _output_as_relevance(q: Question) -> Question | None:
-    if model.index_input(q.node) or q.node["op"] == "activation" or q.ball:
+    if model.index_input(q.node) or q.node["op"] == "activation":
         return None
     layer, x, relevance = q.arrays(exact_array)
-    y = layer.affine(*(x if isinstance(x, tuple) else (x,))).y
+    try:
+        y = layer.affine(*(x if isinstance(x, tuple) else (x,))).y
+    except LRPError:  # an irrational output
+        return None
     return None if (y == relevance).all() else q.replace(inputs={**q.inputs, "relevance": tensor(y)})
 
 

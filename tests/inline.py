@@ -11,6 +11,7 @@ from conformance.case import Case
 from conformance.results import Result
 
 ALL = golden.load()
+ASKED = golden.load_all()
 EVERY = golden.load_all()  # networks too
 Output = dict[str, Any]
 Asked = dict[str, Any]

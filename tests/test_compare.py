@@ -89,6 +89,7 @@ def test_a_planted_deviation_is_named_where_it_is(net: lrp.Network, x: Any, node
 def test_one_wrong_element_is_found_with_its_index(net: lrp.Network, x: Any) -> None:
     def planted(name: str, r: Any) -> Any:
         if name == "conv":
+            r = r.copy()
             r[1, 2, 0, 3] += np.float32(0.01) * np.abs(r).max()
         return r
 

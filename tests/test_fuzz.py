@@ -34,7 +34,7 @@ def rule_ignores_gamma(patch: pytest.MonkeyPatch) -> None:
 
 
 def stabilizer_forgets_the_sign(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(stabilizers.KINDS, "clip", lambda d, eps, sgn: absolute(stabilizers.sign(d, 1)) * absolute(d) + eps)
+    patch.setitem(stabilizers.KINDS, "clip", lambda d, eps, sgn: absolute(sgn()) * absolute(d) + eps)
 
 
 def layer_crops_the_other_end(patch: pytest.MonkeyPatch) -> None:
