@@ -76,6 +76,11 @@ def element_type(a: Array) -> type:
     return type(a.flat[0]) if a.size else Fraction
 
 
+def count_of(a: Array) -> int:
+    """The number of elements; `a.size` is a method in some namespaces."""
+    return math.prod(a.shape)
+
+
 def flattened(a: Array) -> Array:
     """(batch, *any) as (batch, n); an empty batch too, where a size of -1 would be ambiguous."""
     return namespace(a).reshape(a, (a.shape[0], math.prod(a.shape[1:])))

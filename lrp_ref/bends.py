@@ -9,7 +9,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from lrp_ref.arrays import Array, absolute, elementwise, full, namespace, where
+from lrp_ref.arrays import Array, absolute, count_of, elementwise, full, namespace, where
 from lrp_ref.gauges import gamma
 from lrp_ref.layers import LRN, Activation, Affine, MaxPool
 from lrp_ref.layers.lrn import along_channels, summed
@@ -26,9 +26,9 @@ def output_error(layer: Any, affine: Affine, e: Array, u: float) -> Array:
     if isinstance(layer, LRN):
         return _Response(layer, affine.inputs[0], e, u).dy
     x, y = affine.inputs[0], affine.y
-    size = absolute(y) + (layer.function == "hard-sigmoid")  # which passes through 1/2
+    size = absolute(y) + int(layer.function == "hard-sigmoid")  # which passes through 1/2
     moved = where(x + e > 0, e, 0) if layer.function == "relu" else _lipschitz(layer) * e  # a ReLU surely off stays 0
-    return moved + 8 * u * size * (layer.function != "relu")
+    return moved + 8 * u * size * int(layer.function != "relu")
 
 
 def weight_errors(layer: Any, affine: Affine, e: Array, u: float) -> Any:
@@ -114,7 +114,7 @@ def rivals_of(layer: MaxPool, x: Array, e: Array) -> Rivals | None:
     if layer.linearization == "average":
         return None
     xp, weights = namespace(x), layer.affine(x).maps[0]
-    _, inside, values = taps_of(layer, x, xp.min(x) - 1 if x.size else 0)
+    _, inside, values = taps_of(layer, x, xp.min(x) - 1 if count_of(x) else 0)
     errors = taps_of(layer, e, 0)[2]
     wins = [weights.weight[t, ...] > 0 for t in range(len(values))]
     best = reduce(xp.maximum, values)
@@ -122,7 +122,7 @@ def rivals_of(layer: MaxPool, x: Array, e: Array) -> Rivals | None:
     doubt = reduce(xp.maximum, (where(w, f, 0) for w, f in zip(wins, errors, strict=True)))
     slack = 2.0**-50 * absolute(best)
     may = [
-        (inside[t, ...] != 0) & (v + f + slack * (f + doubt > 0) >= surely) & (f + doubt > 0)
+        (inside[t, ...] != 0) & (v + f + where(f + doubt > 0, slack, 0) >= surely) & (f + doubt > 0)
         for t, (v, f) in enumerate(zip(values, errors, strict=True))
     ]
     contested = reduce(xp.logical_or, (m & ~w for m, w in zip(may, wins, strict=True)))

@@ -258,7 +258,7 @@ def _reciprocals(problem: Problem, share: Share, delta: Array, u: float) -> tupl
 def _ends(problem: Problem, d: Array, D: Array, delta: Array) -> Iterator[Array]:
     """What stabilised denominators may be at worst: at the ends of d +- delta, and beside 0 where 0 lies between."""
     stabilizer, epsilon = problem.stabilizer, problem.epsilon
-    delta = delta + 2.0**-52 * absolute(d) * (delta > 0)
+    delta = where(delta > 0, delta + 2.0**-52 * absolute(d), delta + 0 * d)
     zero = 0 * (d + delta)
     crosses = (absolute(d) <= delta) & (delta > 0)
     if stabilizer.kind in COUPLED:

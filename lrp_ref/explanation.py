@@ -34,8 +34,8 @@ class Explanation:
     relevance: of the input, in its namespace, dtype, device and shape (name -> array for several inputs). output: what the
     network returned (name -> array for several outputs). at, ledgers: the relevance at every node or input that was asked
     for, shaped as its value, and the nodes' own ledgers; where relevance only passes, two nodes may share one array. ledger:
-    the account of the whole network, made when it is read, by explaining once more, unless `account` asked for it: leave x as
-    it is until then. bounds: how far honest rounding may lie, where it was asked for.
+    the account of the whole network, made when it is read, by explaining once more, unless `account` asked for it: leave x,
+    target and seed as they are until then. bounds: how far honest rounding may lie, where it was asked for.
     """
 
     relevance: Any
@@ -81,6 +81,9 @@ def explain(
 
     Raises `LRPError` for nodes without a rule, and whatever a layer or rule refuses, with the node's name.
     """
+    if not hasattr(composite, "assign") or isinstance(composite, type):
+        example = "lrp_ref.composites.zennit.epsilon_plus()"
+        raise LRPError(f"composite: expected a Composite, such as {example}; got {composite!r}"[:200])
     rules, wanted = composite.assign(net), net.named(at)
     values = run(net, net.given(x), net.named("all"), progress)
     outputs = {name: values[name] for name in net.outputs}
@@ -111,7 +114,7 @@ def explain(
     if judged:
         from lrp_ref.network_bounds import network_bounds  # only where it is asked for
 
-        bounded = network_bounds(net, rules, values, seen, target, seed, judged)
+        bounded = network_bounds(net, rules, values, seen, target, seed, judged, seeds)
     relevance = {name: arriving[name] for name in net.inputs}
     kept = {name: seen[name] for name in wanted}
     return Explanation(single(relevance), single(outputs), kept, ledgers, ledger, bounded)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, absolute, all_finite, flattened, full, is_exact, namespace, number, where
+from lrp_ref.arrays import Array, LRPError, absolute, all_finite, count_of, flattened, full, is_exact, namespace, number, where
 from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.engine import Share, as_tuple, normalized, parts_of
@@ -119,7 +119,7 @@ def gauges(problem: Problem, shares: list[Share]) -> Gauges:
             columns.append(_column(problem, flat, share, u, condition + 1, m))
         serves = live & (problem.arrived != 0)
         seen = namespace(zero).reshape(where(serves, condition, 0), (-1,))
-        if zero.size:
+        if count_of(zero):
             kappa = max([kappa, *seen]) if is_exact(zero) else max(kappa, float(namespace(zero).max(seen)))
         handed = share.d - share.part.c - (0 if share.padding is None else share.padding)
         if problem.bias == "redistribute":  # what the bias and the stabiliser took is handed on too
@@ -183,8 +183,8 @@ def fan(problem: Problem) -> tuple[int, int]:
     flat = problem.weights.connections().contributions()
     xp, ones = namespace(problem.arrived), full((1, *problem.affine.y.shape[1:]), 1, problem.arrived)
     rows = flat.rows() if problem.padded is None else problem.padded[0][0].connections().contributions().rows()
-    fan_in = round(float(xp.max(rows))) if rows.size else 0
-    fan_out = max((round(float(xp.max(a))) if a.size else 0 for a in flat.distribute(ones)), default=0)
+    fan_in = round(float(xp.max(rows))) if count_of(rows) else 0
+    fan_out = max((round(float(xp.max(a))) if count_of(a) else 0 for a in flat.distribute(ones)), default=0)
     return fan_in + problem.affine.roundings, fan_out + problem.affine.roundings
 
 
@@ -215,7 +215,7 @@ def constant_work(problem: Problem, share: Share, forward: Array) -> Array:
     if problem.stabilizer.kind in ("rms_scaled", "std_scaled"):
         xp = namespace(forward)
         work = work + problem.epsilon * (xp.max(forward) + absolute(share.stabilized - share.d))
-        work = work + absolute(share.stabilized - share.d) * share.d.size
+        work = work + absolute(share.stabilized - share.d) * count_of(share.d)
     return work
 
 

@@ -113,6 +113,8 @@ class Network:
         known = (*self.inputs, *(node.name for node in self.nodes))
         if at == "all":
             return known
+        if not isinstance(at, Iterable):
+            raise LRPError(f"at: expected names of nodes and inputs, or 'all'; got {at!r}")
         wanted = (at,) if isinstance(at, str) else tuple(at)
         for name in wanted:
             if name not in known:
@@ -130,6 +132,7 @@ def run(
     values, kept = dict(given), set(kept)
     for node, done in zip(net.nodes, _last_read(net), strict=True):
         with told(node):
+            _refuse_single(node.layer, values[inputs_of(node)[0]])
             known = not any(name in given for name in inputs_of(node))  # what a node returned is finite
             values[node.name] = output(node.layer, *(values[name] for name in inputs_of(node)), trusted=known)
             _refuse_overflow(values[node.name])
@@ -164,6 +167,13 @@ def _last_read(net: Network) -> Iterator[set[str]]:
     last = {name: node.name for node in net.nodes for name in inputs_of(node)}
     for node in net.nodes:
         yield {name for name in inputs_of(node) if last[name] == node.name}
+
+
+def _refuse_single(layer: Layer, x: Array) -> None:
+    """Else the axis after the missing one would pass for that of classes."""
+    if layer.axes is not None and x.ndim == layer.axes:
+        shape, kind = tuple(x.shape), type(layer).__name__
+        raise LRPError(f"{kind}: expected x with the batch axis first, got shape {shape}; one sample is x[None, ...]")
 
 
 def _refuse_overflow(y: Array) -> None:

@@ -41,13 +41,13 @@ hence to first order in u where that run was in floats. Errors count as if they 
 layer to layer far faster than errors do: where the largest B exceeds a tenth of the largest |R|, it says nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import Any
 
-from lrp_ref.arrays import Array, absolute, full, namespace, where
+from lrp_ref.arrays import Array, absolute, count_of, full, namespace, where
 from lrp_ref.bends import LARGEST, capped
 from lrp_ref.composites import Assign
 from lrp_ref.errors import as_float64, forward_error, relevance_errors
@@ -91,8 +91,11 @@ def network_bounds(
     target: Any,
     seed: Any,
     dtype: str,
+    started: Container[str],
 ) -> NetworkBounds:
     """The bounds of one explanation: `values` and `arriving` (relevance) of every node and input, whose rules are `rules`.
+
+    started: the outputs at which relevance starts.
 
     Raises `LRPError`, with the node's name, for whatever a layer or rule refuses in float64.
     """
@@ -105,7 +108,7 @@ def network_bounds(
             e[node.name] = forward_error(node.layer, given, errors, dtype)
     E = {name: 0 * r for name, r in R.items()}
     messages: dict[str, list[Array]] = {name: [] for name in R}  # magnitudes, one per reader
-    for name in net.outputs:
+    for name in (name for name in net.outputs if name in started):
         E[name] = seed_error(x[name], e[name], _of(target, name), _of(seed, name, "logit"), dtype)
     for node in reversed(net.nodes):
         E[node.name] = capped(E[node.name] + _summed(messages.pop(node.name), dtype))
@@ -158,4 +161,4 @@ def _summed(messages: list[Array], dtype: str) -> Any:
 
 
 def _largest(a: Array) -> float:
-    return float(namespace(a).max(a)) if a.size else 0.0
+    return float(namespace(a).max(a)) if count_of(a) else 0.0

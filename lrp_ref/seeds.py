@@ -28,7 +28,7 @@ def seeded(y: Array, target: Any, seed: Any) -> Array:
     given = hasattr(seed, "shape") or isinstance(seed, list | tuple)
     s = _shaped("seed", seed, y) if given else _named(seed, y)
     if target is None and given:
-        return s
+        return 1 * s  # another array: relevance that only moves must not come back as the caller's own
     return chosen(y, target) * s
 
 

@@ -276,7 +276,7 @@ def test_a_network_of_vectors_is_explained(command: Command, folder: Path) -> No
         (["grey.png", "grey.png"], "no ONNX model"),
         (["model.onnx", "model.onnx"], "model.onnx: no image that Pillow knows"),
         (["model.onnx", "wide.npy"], "wide.npy: expected the shape (1, 6, 6) or (1, 1, 6, 6), got (1, 7, 6)"),
-        (["model.onnx", "nan.npy"], "expected a finite number, got nan"),
+        (["model.onnx", "nan.npy"], "nan.npy: node 'conv': x[0, 0, 0, 0]: expected a finite number, got nan"),
         (["model.onnx", "objects.npy"], "objects.npy: Object arrays cannot be loaded"),
         (["model.onnx", "short.npy"], "short.npy: "),
         (["model.onnx", "short.png"], "short.png: cannot be read"),

@@ -60,6 +60,10 @@ def test_an_array_of_all_images_is_read_row_by_row(model: str, tmp_path: Path) -
 def test_what_cannot_be_done_is_told_in_one_line(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain-many", model, str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.startswith("lrp-ref: no such file: ")
+    np.save(tmp_path / "one.npy", np.zeros((3, 8, 8), np.float32))
+    assert main(["explain-many", model, str(tmp_path / "one.npy"), "--out", str(tmp_path / "out")]) == 2
+    assert "one.npy: expected all images, (N, 3, 8, 8), got shape (3, 8, 8); one is (1, ...)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
     np.save(tmp_path / "x.npy", np.zeros((1, 3, 8, 8), np.float32))
     pytest.importorskip("distributed", reason="dask and distributed are not installed")
     assert main(["explain-many", model, str(tmp_path / "x.npy"), "--out", str(tmp_path / "out"), "--dask", "udp://x"]) == 2

@@ -304,6 +304,15 @@ def test_forward_returns_the_values_asked_for() -> None:
     assert (net.forward(x) == everything["dense"]).all()
 
 
+@pytest.mark.parametrize("layer", [lrp.Identity(), lrp.Flatten(), lrp.Activation(), lrp.Dropout()], ids=repr)
+def test_nothing_comes_back_in_the_callers_memory(layer: Any) -> None:
+    net, passed = lrp.Network([lrp.Node("a", layer)]), lrp.Composite([lrp.Assign(lrp.Pass())])
+    x, seed = np.ones((1, 2)), np.full((1, 2), 3.0)
+    found = net.explain(x, passed, seed=seed, at="all")
+    for a in (found.relevance, found.output, *found.at.values(), net.forward(x)):
+        assert not any(np.shares_memory(a, own) for own in (x, seed))
+
+
 def test_networks_are_values() -> None:
     net = residual()
     assert net == residual()
@@ -360,6 +369,10 @@ CALLS: dict[str, tuple[Any, str]] = {
     "integers": (lambda: NET.forward(np.ones((1, 2), int)), "node 'a': x: expected a float dtype, got int64"),
     "one sample": (lambda: NET.forward(np.ones(2)), r"x: expected the batch axis first, got shape \(2,\)"),
     "a list": (lambda: NET.forward([[1.0, 2.0]]), r"x: expected \{'x': array\}, got list"),
+    "one image": (
+        lambda: lrp.Network([lrp.Node("a", lrp.Conv(np.ones((2, 3, 1, 1))))]).explain(np.ones((3, 4, 4)), EPS),
+        r"node 'a': Conv: expected x with the batch axis first, got shape \(3, 4, 4\); one sample is x\[None, ...\]",
+    ),
     "other names": (lambda: NET.forward({"y": X}), "x: expected arrays for x; got y"),
     "two inputs": (lambda: two_by_two().forward(X), r"x: expected \{'a': array, 'b': array\}, got ndarray"),
     "batches": (lambda: two_by_two().forward({"a": X, "b": np.ones((2, 2))}), "x: expected one batch size, got a 1, b 2"),
@@ -387,6 +400,13 @@ CALLS: dict[str, tuple[Any, str]] = {
         "node 'a': Pass: Dense mixes several inputs in one output",
     ),
     "lookup": (lambda: NET["b"], "no node 'b'; known are a"),
+    "preset's name": (lambda: NET.explain(X, "zennit.epsilon_plus"), "composite: expected a Composite, .*; got 'zennit"),
+    "preset": (lambda: NET.explain(X, lrp.composites.zennit.epsilon_plus), "composite: expected a Composite, .*; got <f"),
+    "entry alone": (lambda: lrp.Composite(lrp.Assign(lrp.Pass())), r"Composite: expected a list of entries lrp_ref"),
+    "kind by name": (lambda: lrp.Assign(lrp.Pass(), "Dense"), "Assign: expected kind as a layer class, .*; got 'Dense'"),
+    "name of a number": (lambda: lrp.Assign(lrp.Pass(), name=1), "Assign: expected name as a string, .*; got 1"),
+    "broken position": (lambda: lrp.Assign(lrp.Pass(), position=1.5), "Assign: position is 'first', .*; got 1.5"),
+    "at number": (lambda: NET.explain(X, EPS, at=5), "at: expected names of nodes and inputs, or 'all'; got 5"),
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import array_api_strict
 import numpy as np
 import pytest
 from flint import fmpq
@@ -144,6 +145,40 @@ def test_bounds_of_the_run_itself_are_those_of_the_exact_one() -> None:
     assert own.dtype == "float64"
     for name, B in exact.at.items():
         assert np.allclose(own.at[name], B, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["strict", "torch"])
+def test_bounds_are_the_same_in_every_namespace(kind: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed") if kind == "torch" else None
+
+    def cast(a: Any) -> Any:
+        return torch.tensor(a) if torch else array_api_strict.asarray(a)
+
+    composite, x = PRESETS["zennit.epsilon_plus"](), image()
+    expected = network(lambda a: a).explain(x, composite, bounds=True).bounds
+    found = network(cast).explain(cast(x), composite, bounds=True).bounds
+    for name, B in expected.at.items():
+        assert np.allclose(np.asarray(found.at[name]), B, rtol=1e-3)
+    assert found.says_nothing == expected.says_nothing
+
+
+def test_an_output_that_starts_nothing_adds_nothing() -> None:
+    ones = lrp.Dense(np.ones((2, 3)))
+    net = lrp.Network([lrp.Node("a", ones), lrp.Node("tied", ones, "x")], outputs=("a", "tied"))
+    composite = lrp.Composite([lrp.Assign(lrp.Epsilon(0.1))])
+    found = net.explain(np.ones((1, 3)), composite, target={"a": 0}, at="all", bounds=True)
+    alone = lrp.Network([lrp.Node("a", ones)]).explain(np.ones((1, 3)), composite, target=0, bounds=True)
+    assert found.bounds.says_nothing == ()
+    assert not found.bounds.at["tied"].any()
+    assert np.allclose(found.bounds.relevance, alone.bounds.relevance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_no_image_has_no_bound(kind: str) -> None:
+    cast = pytest.importorskip("torch", reason="torch is not installed").tensor if kind == "torch" else np.asarray
+    found = network(cast).explain(cast(image()[:0]), PRESETS["zennit.epsilon_plus"](), bounds=True)
+    assert found.bounds.says_nothing == ()
+    assert tuple(found.bounds.relevance.shape) == (0, 2, 6, 6)
 
 
 @pytest.mark.parametrize("seed", ["one", "probability", "array"])

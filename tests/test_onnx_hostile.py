@@ -240,6 +240,36 @@ def test_all_unsupported_nodes_are_listed_at_once(tmp_path: Path) -> None:
     assert message.endswith("or build the lrp_ref.Network by hand")
 
 
+def test_an_open_batch_is_called_n(tmp_path: Path) -> None:
+    nodes = [
+        node("Reshape", ["x", "s"], ["a"], name="fixed"),
+        node("GlobalAveragePool", ["x"], ["b"]),
+        node("Add", ["x", "b"], ["c"], name="wide"),
+    ]
+    proto = model(nodes, ["N", 1, 2, 3], {"s": np.asarray([3, -1])}, outputs=["a", "c"], opset=9)
+    message = refusal(proto, tmp_path)
+    assert "'fixed' (Reshape): its output has the shape (3, 2N)" in message
+    assert "'wide' (Add): it adds values of different shapes (N, 1, 1, 1) and (N, 1, 2, 3)" in message
+
+
+def test_what_follows_an_unsupported_node_is_judged_as_well(tmp_path: Path) -> None:
+    nodes = [
+        node("Erf", ["x"], ["a"]),
+        node("Relu", ["a"], ["b"]),
+        node("Mul", ["a", "b"], ["c"], name="gate"),
+        node("Erf", ["c"], ["d"]),
+        node("Transpose", ["d"], ["e"], perm=[1, 0], name="turn"),
+        node("Relu", ["e"], ["f"], name="unjudged"),
+        node("Sin", ["f"], ["y"]),
+    ]
+    message = refusal(model(nodes, ["N", 3]), tmp_path)
+    assert "5 node(s) cannot be read: 'a', 'd' (Erf): no layer stands" in message
+    assert "'gate' (Mul): it combines several computed values" in message
+    assert "'turn' (Transpose): perm (1, 0)" in message
+    assert "'y' (Sin): no layer stands" in message
+    assert "unjudged" not in message
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

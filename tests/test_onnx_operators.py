@@ -51,6 +51,7 @@ SINGLE: dict[str, Callable[[], Any]] = {
     "Conv SAME_UPPER": lambda: conv(4, 3, 3, 2, strides=[2, 2], auto_pad="SAME_UPPER"),
     "Conv SAME_LOWER": lambda: conv(4, 3, 2, 3, strides=[2, 1], auto_pad="SAME_LOWER"),
     "Conv SAME_UPPER of pixels": lambda: conv(4, 3, 1, 1, strides=[2, 2], auto_pad="SAME_UPPER"),
+    "Conv of pixels, pads": lambda: conv(4, 3, 1, 1, pads=[1, 0, 2, 1]),
     "Conv VALID": lambda: conv(4, 3, 2, 3, auto_pad="VALID"),
     "Conv of one axis": lambda: single("Conv", (3, 8), array(1, 4, 3, 3), pads=[1, 1]),
     "Conv of three axes": lambda: single("Conv", (2, 4, 5, 3), array(1, 4, 2, 2, 2, 2), BIAS, strides=[1, 2, 1]),

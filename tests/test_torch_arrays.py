@@ -26,6 +26,7 @@ LAYERS = {
     "tanh": (lrp.Activation("tanh"), (2, 3)),
     "permute": (lrp.Permute((2, 1)), (1, 2, 3)),
 }
+COUPLED = ("rms_scaled", "std_scaled")
 RULES = (
     lrp.Epsilon(0.1),
     lrp.AlphaBeta(2, 1),
@@ -53,3 +54,19 @@ def test_tensors_go_in_and_come_out_within_the_bound(name: str, rule: object) ->
     # two honest float32 evaluations: each within its bound, so within two bounds of each other
     apart = (both[0].relevance - both[1].relevance).abs().to(torch.float64)
     assert bool((apart <= 2 * found.allowed("float32")[0]).all())
+
+
+@pytest.mark.parametrize("kind", COUPLED)
+def test_stabilisers_that_look_at_all_outputs_have_a_bound(kind: str) -> None:
+    layer, shape = LAYERS["dense"]
+    x, relevance, stabilizer = t(*shape), t(2, 3), lrp.Stabilizer(kind, 0.1)
+    result = lrp.propagate(layer, x, relevance, lrp.Zero(), stabilizer=stabilizer)
+    result.ledger.check()
+    allowed = lrp.bounds(layer, x, relevance, lrp.Zero(), stabilizer=stabilizer).allowed("float32")[0]
+    wide = lrp.Dense(layer.weight.double(), layer.bias.double())
+    exact = lrp.propagate(wide, x.double(), relevance.double(), lrp.Zero(), stabilizer=stabilizer).relevance
+    assert bool(((result.relevance - exact).abs() <= allowed).all())
+
+
+def test_a_maximum_of_no_image_is_none() -> None:
+    assert lrp.Network([lrp.Node("max", lrp.MaxPool((2, 2), padding=1))]).forward(t(0, 1, 4, 4)).shape == (0, 1, 3, 3)

@@ -40,11 +40,11 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def add_model(parser: Any) -> None:
+def add_model(parser: Any, images: str = "an image file, or an array in a .npy file") -> None:
     """The model, its images, and what is asked about them."""
     add = parser.add_argument
     add("model", metavar="MODEL.onnx", type=Path)
-    add("images", metavar="IMAGE", type=Path, nargs="+", help="an image file, or an array in a .npy file")
+    add("images", metavar="IMAGE", type=Path, nargs="+", help=images)
     add("--composite", metavar="NAME", default="zennit.epsilon_plus", help="a preset (default: %(default)s), with arguments if "
         "need be: 'zennit.epsilon_gamma_box(gamma=0.5)'; lrp-ref composites lists them")  # fmt: skip
     add("--assign", metavar="KIND=RULE", action="append", help="a rule before those of the preset, as LRN=Pass; repeatable")
@@ -96,10 +96,13 @@ def _explain(path: Path, folder: Path | None, asked: Any, model: Any, wanted: tu
     sample, (target, names), output = read(path, model.images), wanted, _output(model.net, asked.output)
     if folder is not None:
         prepared(folder)
-    found = model.net.explain(
-        model.numbers(sample.x), model.composite, target={output: target}, seed={output: asked.seed},
-        bounds=asked.bounds or False, account=True, progress=advance,
-    )  # fmt: skip
+    try:
+        found = model.net.explain(
+            model.numbers(sample.x), model.composite, target={output: target}, seed={output: asked.seed},
+            bounds=asked.bounds or False, account=True, progress=advance,
+        )  # fmt: skip
+    except LRPError as error:
+        raise LRPError(f"{path}: {error}") from None
     y = found.output[output] if isinstance(found.output, dict) else found.output
     title = _title(path, y, target, names, model.composite.name)
     lines = [title, *explained.classes(y, names, asked.top), "", *explained.account(found), *explained.bounds(found)]

@@ -24,7 +24,7 @@ def add_to(commands: Any) -> None:
         "explain-many", help="explain an ONNX model's output for many images", description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    add_model(parser)
+    add_model(parser, images="an image file, a folder of them, or an array in a .npy file; alone, one of all images")
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="where results go, and are continued")
     add("--batch", metavar="N", type=count, default=16, help="images explained together (default: 16)")
@@ -66,6 +66,8 @@ def run(asked: argparse.Namespace) -> int:
     whole = len(asked.images) == 1 and asked.images[0].suffix == ".npy"
     target = asking.target(asked.target, [])
     ready = asking.ready(asked)
+    if whole:
+        _check_rows(asked.images[0], ready.images.shape)
     say(f"{asked.model.name}: {len(ready.net.nodes)} nodes; {'; '.join((ready.composite.name, *ready.notes))}")
     axis = 1 if ready.images.layout == "nchw" else -1
     with cluster(asked.dask) as client:
@@ -93,6 +95,16 @@ def files(given: list[Path]) -> list[Path]:
     if not found:
         raise LRPError(f"no images in {', '.join(map(str, given))}")
     return found
+
+
+def _check_rows(path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse a file of all images whose rows are none, before anything is written."""
+    from lrp_ref.streaming.sources import ArrayFile
+
+    found = ArrayFile(str(path))
+    if found.count and tuple(found.image(0).shape) != shape:
+        rows = (found.count, *found.image(0).shape)
+        raise LRPError(f"{path}: expected all images, (N, {', '.join(map(str, shape))}), got shape {rows}; one is (1, ...)")
 
 
 def cluster(address: str | None) -> AbstractContextManager[Any]:

@@ -1,8 +1,9 @@
 """Composites: which rule every node of a network gets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
+from types import UnionType
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError
@@ -45,7 +46,12 @@ class Assign:
     def __post_init__(self) -> None:
         if not hasattr(self.rule, "parts") or isinstance(self.rule, type):
             raise LRPError(f"Assign: expected a rule such as lrp_ref.Epsilon(1e-6), got {self.rule!r}")
-        if isinstance(self.position, str) and self.position not in ("first", "last", "input"):
+        kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
+        if not all(isinstance(kind, type | UnionType) for kind in kinds):
+            raise LRPError(f"Assign: expected kind as a layer class, or a tuple of them, as lrp_ref.Conv; got {self.kind!r}")
+        if not isinstance(self.name, str):
+            raise LRPError(f"Assign: expected name as a string, such as 'block1.*'; got {self.name!r}")
+        if self.position not in ("first", "last", "input", None) and not isinstance(self.position, int | range):
             raise LRPError(f"Assign: position is 'first', 'last', 'input', an index or a range; got {self.position!r}")
 
     def matches(self, net: Network) -> set[str]:
@@ -89,6 +95,8 @@ class Composite:
     name: str = "composite"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.entries, Iterable):
+            raise LRPError(f"Composite: expected a list of entries lrp_ref.Assign(rule, kind=...), got {self.entries!r}")
         object.__setattr__(self, "entries", tuple(self.entries))
         for entry in self.entries:
             if not isinstance(entry, Assign):

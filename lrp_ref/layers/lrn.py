@@ -6,7 +6,7 @@ from functools import reduce
 from math import ceil, log
 from operator import add
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, elementwise, full, is_exact, namespace, number
+from lrp_ref.arrays import Array, LRPError, Number, absolute, count_of, elementwise, full, is_exact, namespace, number
 from lrp_ref.layers.affine import Affine, linear
 from lrp_ref.maps import Routed, Window, WindowMap
 
@@ -81,7 +81,7 @@ class LRN:
 
     def _roundings(self, x: Array, s: Array) -> int:
         """How many roundings s^-beta may be off by: those of s, times beta, and those of beta, times log s."""
-        if not s.size:
+        if not count_of(s):
             return 0
         xp, beta, condition = namespace(x), abs(float(self.beta)), 1.0
         if self.bias < 0 or self.alpha < 0:  # s is a difference

@@ -7,7 +7,7 @@ from operator import add
 from typing import Any
 
 from lrp_ref import fast
-from lrp_ref.arrays import Array, LRPError, constant, full, namespace, where
+from lrp_ref.arrays import Array, LRPError, constant, count_of, full, namespace, where
 from lrp_ref.fast.selection import Selection, maximum
 from lrp_ref.layers.affine import Affine, linear, pairs, per_axis
 from lrp_ref.maps import Window, WindowMap
@@ -98,7 +98,7 @@ class MaxPool:
 
     def affine(self, x: Array) -> Affine:
         xp = namespace(x)
-        window, inside, taps = taps_of(self, x, xp.min(x) - 1 if x.size and any(map(any, _window(self).padding)) else 0)
+        window, inside, taps = taps_of(self, x, xp.min(x) - 1 if count_of(x) and any(map(any, _window(self).padding)) else 0)
         best: Callable[[], Array] = cache(lambda: maximum(taps) if fast.on(x) else reduce(xp.maximum, taps))
         if self.linearization == "average":
             mean = AvgPool(self.kernel, self.stride, self.padding, self.dilation, count_include_pad=False).affine(x)

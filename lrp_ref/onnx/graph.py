@@ -2,18 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import prod
+from re import Match, sub
 from typing import Any
 
 from onnx import NodeProto, TensorProto, ValueInfoProto
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.network import Network, Node, inputs_of
-from lrp_ref.onnx.fold import MOST_BYTES, OPEN, Constant, Unsupported, Value, attribute, folded, outputs, shape_of
+from lrp_ref.onnx.fold import FOLDS, MOST_BYTES, OPEN, Constant, Unsupported, Value, attribute, folded, outputs, shape_of
 from lrp_ref.onnx.node import Chain, Operation
 from lrp_ref.onnx.operators import ADVICE, OPERATORS
 from lrp_ref.onnx.read import DOMAINS, LONGEST, Model, one_line
 
+SHAPES = ("Shape", "Size")
 FLOATS = (TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE)
 
 
@@ -44,13 +47,16 @@ class _Reader:
         self.readers = Counter([*(name for node in self.nodes for name in node.input), *outs])
         self.counts = {name: self.readers[name] for name in self.inputs}  # the same, by the names of the network
         self.made: dict[str, Node] = {}
-        self.refused: list[str] = []
+        self.refused: dict[tuple[str, str], list[str]] = {}  # (operator, why) -> the nodes
         self.bytes = 0
 
     def network(self) -> Network:
         """The network of all nodes that some output depends on."""
         for node in self.nodes:
-            if all(name in self.known for name in node.input if name):  # else what it reads has been refused
+            if not self._reads_known(node):  # what it reads has been refused, with a shape that nobody knows
+                if node.op_type not in (*OPERATORS, *FOLDS, *SHAPES):
+                    self._refuse(node, _no_layer(node))
+            else:
                 try:
                     self._take(node)
                 except LRPError as error:
@@ -60,9 +66,11 @@ class _Reader:
                 except Exception as error:  # attributes and operands that contradict each other, told by whoever tripped
                     self._refuse(node, f"malformed: {one_line(error)[:LONGEST]}")
         if self.refused:
+            count = sum(map(len, self.refused.values()))
+            told = "; ".join(f"{', '.join(names)} ({kind}): {why}" for (kind, why), names in self.refused.items())
             raise LRPError(
-                f"{len(self.refused)} node(s) cannot be read: {'; '.join(self.refused)}. Change them in the framework and "
-                "export again, or build the lrp_ref.Network by hand"
+                f"{count} node(s) cannot be read: {told}. Change them in the framework and export again, or build the "
+                "lrp_ref.Network by hand"
             )
         names = []
         for value in self.model.graph.output:
@@ -82,12 +90,12 @@ class _Reader:
             raise Unsupported(f"an operator of the domain {node.domain!r}; expected one of ONNX's own")
         operands = [self.known[name] if name else None for name in node.input]
         attributes = {a.name: attribute(a) for a in node.attribute}
-        if node.op_type in ("Shape", "Size") and operands[0] is not None:
+        if node.op_type in SHAPES and operands[0] is not None:
             self.known[node.output[0]] = shape_of(node.op_type, operands[0], attributes, self.batches)
             return
         computed = [operand for operand in operands if isinstance(operand, Value)]
         if computed and node.op_type not in OPERATORS:
-            raise Unsupported(f"no layer stands for this operator; {ADVICE.get(node.op_type, 'use others')}")
+            raise Unsupported(_no_layer(node))
         given = {name: operand for name, operand in zip(node.input, operands, strict=True) if operand is not None}
         results = outputs(node, given, self.model.opset, self.readers)
         if not computed:
@@ -145,7 +153,34 @@ class _Reader:
         return bool((first[differs] == self.batches[0]).all() and (second[differs] == self.batches[1]).all())
 
     def _refuse(self, node: NodeProto, why: str) -> None:
-        self.refused.append(f"{node.name or node.output[0]!r} ({node.op_type}): {why}")
+        told = sub(r"\b\d{4,12}\b", self._size, why)
+        self.refused.setdefault((node.op_type, told), []).append(repr(node.name or node.output[0]))
+        if self._reads_known(node):
+            self._assume(node)
+
+    def _size(self, digits: Match[str]) -> str:
+        """A number in a message; "N", or "3N", where it is the batch left open."""
+        times, rest = divmod(int(digits[0]), OPEN[0])
+        return digits[0] if self.batches != OPEN or rest or not times else f"{times if times > 1 else ''}N"
+
+    def _assume(self, node: NodeProto) -> None:
+        """Goes on from a refused node as if it had been read, so that those after it are judged as well."""
+        operands = {name: self.known[name] for name in node.input if name}
+        if node.domain not in DOMAINS or not any(isinstance(operand, Value) for operand in operands.values()):
+            return
+        with suppress(Exception):  # where its output's shape does not follow, the search ends
+            results = outputs(node, operands, self.model.opset, self.readers)
+            for name, (kind, shape) in zip(node.output, results, strict=True):
+                if shape and shape[0] == self.batches[0]:
+                    self.known.setdefault(name, Value(self.labels[name], shape, kind))
+
+    def _reads_known(self, node: NodeProto) -> bool:
+        """Whether everything that a node reads is known."""
+        return all(name in self.known for name in node.input if name)
+
+
+def _no_layer(node: NodeProto) -> str:
+    return f"no layer stands for this operator; {ADVICE.get(node.op_type, 'use others')}"
 
 
 def _needed(nodes: Sequence[NodeProto], names: Sequence[str]) -> list[NodeProto]:

@@ -44,7 +44,8 @@ def geometry(op: Operation, kernel: Sequence[int]) -> Geometry:
         (m - 1) * s + w - (n + b + e) for m, n, s, w, (b, e) in zip(op.shape[2:], size, stride, extents, padding, strict=True)
     ]
     rounded_up = bool(op.attributes.get("ceil_mode", 0))
-    if any((m - 1) * s >= n + b for m, n, s, (b, _) in zip(op.shape[2:], size, stride, padding, strict=True)):
+    beyond = any((m - 1) * s >= n + b for m, n, s, (b, _) in zip(op.shape[2:], size, stride, padding, strict=True))
+    if beyond and op.kind != "Conv":  # which returns its bias there
         raise Unsupported("its last window lies on padding alone, and frameworks differ on what it returns; reduce the padding")
     return Geometry(kernel, stride, padding, dilation, tuple((0, max(n, 0) if rounded_up else 0) for n in past))
 
