@@ -41,7 +41,8 @@ class Stabilizer:
 def signed(d: Array, at_zero: int, size: Any = 1) -> Array:
     """`size` >= 0 with the sign of d, and `at_zero` times it where d = 0."""
     if at_zero == 1 and fast.on(d):
-        return np.copysign(d.dtype.type(size), d + 0)  # -0.0 + 0 is 0.0
+        signs = d + 0  # -0.0 + 0 is 0.0
+        return np.copysign(d.dtype.type(size), signs, out=signs)
     one = full(d.shape, 1, d)
     return size * where(d > 0, one, where(d < 0, -one, at_zero * one))
 

@@ -10,7 +10,7 @@ import pytest
 
 import lrp_ref as lrp
 from lrp_ref import fast
-from lrp_ref.fast import scratch, threads
+from lrp_ref.fast import blocks, dense, scratch, threads
 from tests.test_fast import assert_alike, cut_small, switched_on
 
 __all__ = ["switched_on"]  # for every test here, too
@@ -95,6 +95,24 @@ def test_relevance_that_only_passes_is_not_the_callers_array() -> None:
     for layer in (lrp.Activation(), lrp.Identity(), lrp.Reshape((2, 1))):
         there = R.reshape(1, 2, 1) if isinstance(layer, lrp.Reshape) else R
         assert not np.shares_memory(lrp.propagate(layer, np.ones((1, 2)), there, lrp.Pass()).relevance, R)
+
+
+def test_lines_of_a_product_do_not_lie_many_cache_lines_apart() -> None:
+    assert [blocks.apart(n, np.float32) for n in (3, 64, 784, 896)] == [3, 80, 784, 912]
+    assert blocks.apart(448, np.float64) == 456
+
+
+def test_a_dense_layer_reads_each_half_of_its_weights_once_for_all_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, modified = [], dense._modified
+
+    def counted(block: Any, modify: Any, room: Any) -> Any:
+        read.append(modify)
+        return modified(block, modify, room)
+
+    monkeypatch.setattr(dense, "_modified", counted)
+    layer, x, R = lrp.Dense(normal(5, 7)), normal(2, 7), np.ones((2, 5))
+    lrp.propagate(layer, x, R, lrp.AlphaBeta(2, 1))
+    assert len(read) == 4  # the halves, for the rows and for what is handed back
 
 
 def test_working_memory_is_bounded_and_used_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ Key = tuple[int, int]  # which sum, and which of its groups
 POSITIONS = 784  # at a time: a product of fewer columns pays for reading its weights again and again
 PATCHES = 2**20  # numbers at a time in what is gathered, or is to be scattered, at most
 LEAST = 2**17  # and at least: smaller blocks cost more in calls than they save
+LINE = 64  # bytes that a cache holds or lets go together
 SHARED = 32  # channels from which on two threads may share them
 
 
@@ -31,6 +32,15 @@ def blocks(batch: int, counts: Sequence[int], each: int) -> tuple[int, int]:
         return max(1, min(-(-batch // 2), size // max(1, counts[0] * plane))), counts[0]
     count = -(-counts[0] * plane // size)
     return 1, -(-counts[0] // (count + (count > 1 and count % 2)))  # an even number, to share among threads
+
+
+def apart(length: int, dtype: Any) -> int:
+    """How far apart lines of `length` numbers lie, so that they do not drive each other out of the cache.
+
+    What a product reads side by side competes for the same few places of a cache where it lies many cache lines apart.
+    """
+    size = np.dtype(dtype).itemsize
+    return length if length * size % (4 * LINE) else length + LINE // size
 
 
 def steps(count: int, step: int) -> Iterator[tuple[int, int]]:

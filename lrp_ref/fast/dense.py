@@ -12,40 +12,55 @@ WEIGHTS = 2**20  # modified weights at a time
 
 
 def multiply(sums: Sequence[Sum], sources: Sequence[Array], adjoint: bool) -> list[Array]:
-    """The outputs of sums of dense maps of one base weight, u W^T (adjoint: s W), without a copy of any weights."""
+    """The outputs of sums of dense maps of one base weight, u W^T (adjoint: s W), without a copy of any weights.
+
+    All sources that one map reads lie below each other, so that a product reads its weights once for all of them.
+    """
     base = sums[0][0][1][0][1].base
-    length = base.shape[1 if adjoint else 0]
-    outs = [np.empty((len(sources[0]), length), base.dtype) for _ in sums]
-    maps = maps_of(sums)
+    weights = base if adjoint else base.T
+    outs = [np.empty((len(sources[0]), weights.shape[1]), base.dtype) for _ in sums]
+    maps, read = maps_of(sums), _reads(sums)
+    stacked = {key: _stacked([sources[i] for i in used]) for key, used in read.items()}
     plain = all(m.modify is None for m in maps.values())
-    step = length if plain else max(1, min(length, WEIGHTS * length // base.size))
+    step = weights.shape[1] if plain else max(1, min(weights.shape[1], WEIGHTS // max(1, weights.shape[0])))
 
     def work(jobs: Iterable[tuple[int, int]]) -> None:
-        buffers: dict[int, Array] = {}
+        room = np.empty_like(weights[:, : 0 if plain else step])
         for span in jobs:
             at = (slice(None), slice(*span))
-            block = base[at] if adjoint else base.T[at]
-            weights = {key: _modified(block, m.modify, buffers, key) for key, m in maps.items()}
+            products: dict[tuple[int, int], Array] = {}
+            for key, m in maps.items():
+                product = stacked[key] @ _modified(weights[at], m.modify, room[:, : span[1] - span[0]])
+                products |= {(i, key): rows for i, rows in zip(read[key], np.split(product, len(read[key])), strict=True)}
             for out, one in zip(outs, sums, strict=True):
-                totals = [out[at] if g == 0 else np.empty_like(out[at]) for g in range(len(one))]
-                for (_, terms), total in zip(one, totals, strict=True):
-                    for t, (i, m) in enumerate(terms):
-                        if t == 0:
-                            np.matmul(sources[i], weights[id(m)], out=total)
-                        else:
-                            np.add(total, sources[i] @ weights[id(m)], out=total)
-                combine(one, totals, at)
+                totals = [_total([products[i, id(m)] for i, m in terms]) for _, terms in one]
+                out[at] = combine(one, totals, at)
 
-    across(work, list(steps(length, step)), base.size)
+    across(work, list(steps(weights.shape[1], step)), base.size)
     return outs
 
 
-def _modified(block: Array, modify: Callable[[Array], Array] | None, buffers: dict[int, Array], key: int) -> Array:
-    """The weights that `modify` makes of a block; halves go into the same buffer again."""
+def _reads(sums: Sequence[Sum]) -> dict[int, list[int]]:
+    """Per map, by its id, the sources that are read through it."""
+    terms = [term for one in sums for _, terms in one for term in terms]
+    return {id(m): list(dict.fromkeys(i for i, n in terms if n is m)) for _, m in terms}
+
+
+def _stacked(sources: Sequence[Array]) -> Array:
+    return sources[0] if len(sources) == 1 else np.concatenate(sources)
+
+
+def _total(parts: Sequence[Array]) -> Array:
+    total = np.array(parts[0])
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+def _modified(block: Array, modify: Callable[[Array], Array] | None, room: Array) -> Array:
+    """The weights that `modify` makes of a block; halves go into `room`."""
     if modify is None:
         return block
     if modify not in (pos, neg):
         return modify(block)
-    if key not in buffers or buffers[key].shape != block.shape:
-        buffers[key] = np.empty_like(block)
-    return (np.maximum if modify is pos else np.minimum)(block, 0, out=buffers[key])
+    return (np.maximum if modify is pos else np.minimum)(block, 0, out=room)

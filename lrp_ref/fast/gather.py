@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from lrp_ref.arrays import Array
-from lrp_ref.fast.blocks import Key, Sum, blocks, combine, maps_of, pieces, steps, uses
+from lrp_ref.fast.blocks import LINE, Key, Sum, apart, blocks, combine, maps_of, pieces, steps, uses
 from lrp_ref.fast.scratch import scratch
 from lrp_ref.fast.threads import across
 
@@ -166,7 +166,7 @@ class _Reader:
         self.taps = [len(axis.taps) for axis in phase]
         counts = [block[1], *(axis.count for axis in phase[1:])]
         self.bare = block[0] == prod(self.taps) == 1 and all(axis.step == 1 for axis in phase)  # as it lies there
-        each = prod(self.taps) * block[0] * prod(counts)
+        each = prod(self.taps) * (block[0] * prod(counts) + LINE // source.itemsize)  # a shorter block may need longer lines
         per_group = source.shape[1] // groups
         whole = [(slice(0, groups), slice(0, per_group))]
         self.pieces = whole if self.bare else pieces(groups, per_group, each, shared=False)
@@ -184,11 +184,13 @@ class _Reader:
         for at, channels in self.pieces:
             first, last = at.start * per_group + channels.start, (at.stop - 1) * per_group + channels.stop
             region = self._region(slice(*span), slice(first, last), limits)
-            view = self._view(region, counts)
-            out = view if self.bare else self.buffer[: view.size].reshape(view.shape)
-            if out is not view:
-                out[...] = view
-            columns = out.reshape(at.stop - at.start, -1, (span[1] - span[0]) * prod(counts))
+            view, positions = self._view(region, counts), (span[1] - span[0]) * prod(counts)
+            if not self.bare:
+                length = apart(positions, view.dtype)
+                lines = self.buffer[: region.shape[1] * taps * length].reshape(-1, length)[:, :positions]
+                lines.reshape(view.shape)[...] = view
+                view = lines
+            columns = view.reshape(at.stop - at.start, -1, positions)
             yield (at, slice(channels.start * taps, channels.stop * taps)), columns
 
     def _view(self, region: Array, counts: Sequence[int]) -> Array:
@@ -209,8 +211,11 @@ class _Reader:
             return self.source[(samples, channels, *(slice(*span) for span in spans))]
         counts = (samples.stop - samples.start, channels.stop - channels.start, *(hi - lo for lo, hi in spans))
         region = self.edged[tuple(slice(n) for n in counts)]
-        region[...] = 0
+        here = [slice(max(a - lo, 0), max(b - lo, 0)) for (a, b), (lo, _) in zip(inside, spans, strict=True)]
+        for axis, kept in enumerate(here, 2):
+            beside = (slice(None),) * axis
+            region[(*beside, slice(0, kept.start))] = 0
+            region[(*beside, slice(kept.stop, None))] = 0
         if all(a < b for a, b in inside):
-            here = [slice(a - lo, b - lo) for (a, b), (lo, _) in zip(inside, spans, strict=True)]
             region[(..., *here)] = self.source[(samples, channels, *(slice(*span) for span in inside))]
         return region

@@ -86,8 +86,7 @@ class Selection:
 
     def _hand_back(self, at: tuple[slice, ...], s: Array, best: Array, total: Array) -> None:
         """Adds s, of the samples and channels `at`, to what the taps read that win there."""
-        extents = zip(self.window.kernel, self.window.stride, self.window.dilation, strict=True)
-        apart, padded = all(d * (k - 1) < step for k, step, d in extents), any(map(any, self.window.padding))
+        padded = any(map(any, self.window.padding))
         seeking = np.ones(s.shape, bool)
         order = list(enumerate(self.window.slices(s.shape[2:])))
         for t, reads in order[::-1] if self.last else order:
@@ -98,10 +97,7 @@ class Selection:
                 wins &= self.inside[t] != 0
             seeking ^= wins
             place = total[(..., *reads)]
-            if apart:
-                np.copyto(place, s, where=wins)
-            else:
-                place += np.where(wins, s, 0)
+            place += s * wins  # a masked copy guesses at every element, and guesses wrong
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
         return self.map.matrix(x)
