@@ -91,15 +91,21 @@ def _moved(case: Case, dtype: str, whole: Output, factor: Fraction) -> Output | 
 
 
 def flipped(case: Case) -> Case:
-    """The case with the first number of its expected relevance one unit off in the last place."""
+    """The case with one number of its expected relevance one unit off in the last place."""
     data = deepcopy(case.data)
     tensor = next(iter(data["expected"]["relevance"].values()))
-    value = parse(tensor["data"][0])
+    at = _flips(case)
+    value = parse(tensor["data"][at])
     if case.radius:
-        tensor["data"][0] = write(float(np.nextafter(float(value), math.inf)))
+        tensor["data"][at] = write(float(np.nextafter(float(value), math.copysign(math.inf, value))))
     else:
-        tensor["data"][0] = write(Fraction(value.numerator + 1, value.denominator))
+        tensor["data"][at] = write(Fraction(value.numerator + 1, value.denominator))
     return Case(data, case.group, case.notes)
+
+
+def _flips(case: Case) -> int:
+    """Which number: the first; with a radius the largest, for a unit of a smaller one may be less than the radius of all."""
+    return int(np.argmax(abs(case.expected[case.answers[0]]))) if case.radius else 0
 
 
 def golden_mutants(cases: list[Case]) -> Iterator[tuple[bool, str]]:
@@ -120,8 +126,8 @@ def golden_mutants(cases: list[Case]) -> Iterator[tuple[bool, str]]:
 
 
 def _agrees(case: Case) -> bool:
-    found = answer(case.question).relevance[0].reshape(-1)[0]
-    (want, *_) = case.expected[case.answers[0]].reshape(-1)
+    at = _flips(case)
+    found, want = answer(case.question).relevance[0].flat[at], case.expected[case.answers[0]].flat[at]
     return bool(abs(found - want) <= case.radius) if case.radius else bool(found == want)
 
 
