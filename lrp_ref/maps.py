@@ -116,12 +116,12 @@ class DenseMap:
         return self.mapped(lambda w: full(w.shape, 1, w))
 
     def apply(self, u: Array) -> Array:
-        if self.modify is not None and fast.on(u, self.base):
+        if fast.on(u, self.base):
             return multiply([[(None, [(0, self)])]], [u], adjoint=False)[0]
         return u @ self.weight.T
 
     def adjoint(self, s: Array) -> Array:
-        if self.modify is not None and fast.on(s, self.base):
+        if fast.on(s, self.base):
             return multiply([[(None, [(0, self)])]], [s], adjoint=True)[0]
         return s @ self.weight
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from lrp_ref.arrays import Array
 from lrp_ref.fast.blocks import Sum
-from lrp_ref.fast.gather import covered, gather
+from lrp_ref.fast.gather import gather
+from lrp_ref.fast.patches import covered
 from lrp_ref.fast.scatter import pays, scatter
 
 

@@ -9,6 +9,7 @@ from lrp_ref.fast.blocks import Sum, combine, maps_of, steps
 from lrp_ref.fast.threads import across
 
 WEIGHTS = 2**20  # modified weights at a time
+LANES = 2  # blocks of weights that are read as they are
 
 
 def multiply(sums: Sequence[Sum], sources: Sequence[Array], adjoint: bool) -> list[Array]:
@@ -22,7 +23,7 @@ def multiply(sums: Sequence[Sum], sources: Sequence[Array], adjoint: bool) -> li
     maps, read = maps_of(sums), _reads(sums)
     stacked = {key: _stacked([sources[i] for i in used]) for key, used in read.items()}
     plain = all(m.modify is None for m in maps.values())
-    step = weights.shape[1] if plain else max(1, min(weights.shape[1], WEIGHTS // max(1, weights.shape[0])))
+    step = -(-weights.shape[1] // LANES) if plain else max(1, min(weights.shape[1], WEIGHTS // max(1, weights.shape[0])))
 
     def work(jobs: Iterable[tuple[int, int]]) -> None:
         room = np.empty_like(weights[:, : 0 if plain else step])

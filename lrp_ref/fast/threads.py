@@ -1,12 +1,14 @@
 """Independent blocks of work on as many threads as the BLAS library may use, each thread with a BLAS of its own.
 
 A BLAS library that splits every small product over its threads waits for all of them at every product, and what lies between
-two products runs on one thread. With one BLAS thread for each of ours nothing waits, and copies run side by side too.
+two products runs on one thread. With one BLAS thread for each of ours nothing waits, and copies run side by side too. And no
+thread of the library is ever woken: one that has been goes on looking for work for a while, on a core that we could use.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
@@ -14,8 +16,10 @@ from math import prod
 from threading import Lock
 from typing import Any
 
-CHUNK = 2**15  # elements: what a few elementwise operations in a row keep in a core's cache
-WORTHWHILE = 2**19  # operations below which starting threads costs more than it saves
+CHUNK = 2**15  # elements: what many elementwise operations in a row keep in a core's cache
+LONG = 2**18  # and where they are few: threads that work on short pieces wait for the interpreter again and again
+LARGE = 2**13  # operations from which on a BLAS library may use threads
+WORTHWHILE = 2**17  # operations below which waking threads costs more than it saves
 _lock = Lock()
 _inside = 0  # how many calls have the BLAS library limited; the first sets the limit, the last one lifts it
 _limit: Any = None
@@ -24,27 +28,33 @@ _threads = 1
 
 def across(work: Callable[[Iterable[Any]], None], jobs: Sequence[Any], operations: float) -> None:
     """`work` on every job; each thread calls it once, with an iterator over the jobs that no other thread has taken."""
-    if operations < WORTHWHILE or len(jobs) < 2:
+    if operations < LARGE:
         return work(jobs)
     with alone() as threads:
-        if threads == 1:
+        helpers = min(threads, len(jobs)) - 1
+        if operations < WORTHWHILE or helpers < 1:
             return work(jobs)
         waiting = deque(jobs)
-        with ThreadPoolExecutor(threads) as pool:
-            running = [pool.submit(copy_context().run, work, _taken(waiting)) for _ in range(threads)]
-        for one in running:
+        running = [_pool().submit(copy_context().run, work, _taken(waiting)) for _ in range(helpers)]
+        try:
+            work(_taken(waiting))
+        finally:
+            waiting.clear()  # empty, unless our own part failed
+            begun = [one for one in running if not one.cancel()]
+            wait(begun)
+        for one in begun:
             one.result()
     return None
 
 
-def chunks(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
-    """Pieces of an array of this shape: some whole samples, or some channels of one."""
+def chunks(shape: Sequence[int], size: int = CHUNK) -> Iterator[tuple[slice, ...]]:
+    """Pieces of about `size` elements of an array of this shape: some whole samples, or some channels of one."""
     sample = prod(shape[1:])
-    if sample <= CHUNK or len(shape) < 2:
-        step = max(1, CHUNK // max(sample, 1))
+    if sample <= size or len(shape) < 2:
+        step = max(1, size // max(sample, 1))
         yield from ((slice(n, n + step),) for n in range(0, shape[0], step))
         return
-    step = max(1, CHUNK // prod(shape[2:]))
+    step = max(1, size // prod(shape[2:]))
     for n in range(shape[0]):
         yield from ((slice(n, n + 1), slice(c, c + step)) for c in range(0, shape[1], step))
 
@@ -82,3 +92,13 @@ def _libraries() -> Any:
     from threadpoolctl import ThreadpoolController  # imported with the first large layer
 
     return ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads are kept, for starting one takes longer than many a layer; they are started as they are needed."""
+    return ThreadPoolExecutor(os.cpu_count(), "lrp_ref")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
