@@ -28,6 +28,7 @@ from candidates import CANDIDATES
 from growth import SWEEPS, growth
 
 MANY = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+PAUSE = 0.2  # seconds: a library's threads look for more work for a while, on the cores of whoever is next
 NEEDED = {"float64": ("lrp_ref", "products", "zennit")}  # of networks, where goals speak of no other library
 
 
@@ -106,6 +107,7 @@ def compare(case: tuple[str, str, str], names: list[str], options: argparse.Name
         for worker in workers.values():
             if worker.missing is None:
                 worker.measure()
+                time.sleep(PAUSE)
     return {name: worker.found() for name, worker in workers.items()}
 
 

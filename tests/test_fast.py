@@ -1,11 +1,13 @@
 """The fast path gives what the plain text gives, within the bounds, on one thread and on several, and can be switched off."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
@@ -20,7 +22,7 @@ import lrp_ref as lrp
 from conformance import golden, model
 from conformance.numbers import float_array
 from lrp_ref import fast
-from lrp_ref.fast import blocks, dense, relevance, scatter, sums, threads
+from lrp_ref.fast import blocks, dense, gather, relevance, scatter, sums, threads
 from lrp_ref.problem import settle
 
 DTYPES = (np.float32, np.float64)
@@ -51,6 +53,8 @@ def cut_small(patch: pytest.MonkeyPatch, positions: int = 6, patches: int = 64, 
         inner.setattr(scatter, "ADDING", adding)
         inner.setattr(dense, "WEIGHTS", 8)
         inner.setattr(threads, "CHUNK", 8)
+        inner.setattr(threads, "LONG", 8)
+        inner.setattr(threads, "LARGE", 0)
         inner.setattr(threads, "WORTHWHILE", 0)
         yield
 
@@ -224,6 +228,65 @@ def test_calls_at_the_same_time_leave_the_threads_of_blas_as_they_were(monkeypat
     assert len(got) == 8
     assert all(np.array_equal(y, want) for y in got)
     assert known() == before
+
+
+def test_the_threads_of_blas_sleep_while_large_work_is_done() -> None:
+    seen: list[int] = []
+
+    def work(jobs: Iterable[int]) -> None:
+        for _ in jobs:
+            seen.extend(library.num_threads for library in ThreadpoolController().select(user_api="blas").lib_controllers)
+
+    threads.across(work, [0], threads.LARGE)  # what one thread does alone
+    threads.across(work, [0, 1, 2], threads.WORTHWHILE)
+    assert len(seen) >= 4
+    assert set(seen) == {1}
+
+
+@pytest.mark.parametrize("fails", [0, 1, 5])
+def test_an_error_of_a_thread_reaches_the_caller(fails: int) -> None:
+    def work(jobs: Iterable[int]) -> None:
+        for job in jobs:
+            if job == fails:
+                raise ZeroDivisionError(job)
+
+    with pytest.raises(ZeroDivisionError, match=str(fails)):
+        threads.across(work, range(6), threads.WORTHWHILE)
+
+
+def test_a_forked_process_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, layer = rng.standard_normal((2, 6, 9, 9)), lrp.Conv(rng.standard_normal((4, 6, 3, 3)), None, padding=1)
+    with cut_small(monkeypatch), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is the point
+        want = layer.affine(x).y
+        child = multiprocessing.get_context("fork").Process(
+            target=lambda: os._exit(0 if np.array_equal(layer.affine(x).y, want) else 1)
+        )
+        child.start()
+        child.join(60)
+    assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [4, 7], ids=lambda size: f"{size}x{size}")
+@pytest.mark.parametrize("rule", [lrp.Epsilon(1e-2), lrp.AlphaBeta(2, 1)], ids=lambda rule: rule.name)
+def test_channels_of_a_single_block_are_shared(rule: Any, size: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(size)
+    w, x, R = (rng.standard_normal(s).astype(dtype) for s in ((3, 5, 3, 3), (1, 5, size, size), (1, 3, size, size)))
+    shared: list[int] = []
+    lanes = gather._lanes
+    monkeypatch.setattr(gather, "_lanes", lambda *of: (found := lanes(*of), shared.append(len(found)))[0])
+    with cut_small(monkeypatch, positions=50, patches=2**10, adding=100):
+        assert_alike(lrp.Conv(w, None, padding=1), x, R, rule)
+    assert 2 in shared
+
+
+def test_a_shorter_last_block_has_room_for_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    w, x, R = (rng.standard_normal(s).astype(np.float32) for s in ((2, 3, 3, 3), (1, 3, 17, 8), (1, 2, 17, 8)))
+    with cut_small(monkeypatch, positions=100, patches=2**12):  # blocks of 72 positions and of 64, whose lines are 80 apart
+        assert_alike(lrp.Conv(w, None, padding=1), x, R, lrp.Epsilon(1e-2))
 
 
 def test_what_overflows_is_refused_on_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,13 @@ Everything here gives what the plain text of `engine.py`, `contributions.py` and
 `gauges.py`, and may be left out: `LRP_REF_FAST=0` in the environment, or `switched(False)`, leaves the plain text alone.
 
 - `convolution.py`: a convolution, or its adjoint, without a patch matrix; `gather.py` and `scatter.py` are its two ways.
+- `patches.py`: what the taps of a convolution, or of its adjoint, read.
 - `dense.py`: a dense layer without copies of its weights.
 - `blocks.py`: how they are cut into blocks that stay in the cache; `scratch.py`: the memory these are worked on in.
 - `device.py`: a convolution in any other namespace, such as CuPy's, in few large products.
 - `sums.py`: the rows and the distribution of all parts of a rule at once, so that they share what they read.
 - `selection.py`: a max pooling without weights.
-- `threads.py`: independent blocks on several threads.
+- `threads.py`: independent blocks on several threads; `passes.py`: single passes over a large array.
 - `relevance.py`: the relevance alone; the ledger is computed when it is read.
 """
 

@@ -57,8 +57,13 @@ def pieces(groups: int, channels: int, each: int, shared: bool) -> list[tuple[sl
     if groups > 1:
         return [(slice(*span), slice(0, channels)) for span in steps(groups, max(1, room // channels))]
     count = -(-channels // room)
-    count += shared and channels >= SHARED and count % 2
+    count += shared and shareable(groups, channels) and count % 2
     return [(slice(0, 1), slice(*span)) for span in steps(channels, -(-channels // count))]
+
+
+def shareable(groups: int, channels: int) -> bool:
+    """Whether two threads may each take some of the channels."""
+    return groups == 1 and channels >= SHARED
 
 
 def uses(sums: Sequence[Sum], matrices: dict[int, Array], sources: int) -> list[list[tuple[Key, Array]]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array
-from lrp_ref.fast.blocks import SHARED, Key, Sum, blocks, combine, maps_of, steps, uses
+from lrp_ref.fast.blocks import Key, Sum, blocks, combine, maps_of, shareable, steps, uses
 from lrp_ref.fast.patches import Block, Limits, Phase, Piece, Reader, adjoint_axes, forward_axes
 from lrp_ref.fast.scratch import scratch
 from lrp_ref.fast.threads import across
@@ -79,7 +79,7 @@ def _gather_phase(
 
 def _lanes(block: Block, spans: int) -> list[list[Piece]]:
     """Which pieces are summed apart, by different threads; where there is but one block each takes some of the channels."""
-    if spans > 1 or block.groups > 1 or block.channels < SHARED:
+    if spans > 1 or not shareable(block.groups, block.channels):
         return [block.pieces(shared=False)]
     pieces = block.pieces(shared=True)
     return [pieces[lane::2] for lane in range(2)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.fast.threads import LONG, WORTHWHILE, across, chunks
+from lrp_ref.fast.threads import across, chunks
 
 
 def finite(a: Any) -> bool:
@@ -18,20 +18,17 @@ def finite(a: Any) -> bool:
                 flat = a[at].reshape(-1)
                 found.append(bool(np.isfinite(np.dot(flat, flat))))  # one pass that writes nothing
 
-    across(work, list(chunks(a.shape, LONG)) if a.size >= WORTHWHILE else [...], a.size)
+    across(work, list(chunks(a.shape, long=True)), a.size)
     return all(found)
 
 
 def positive(a: Any) -> Any:
     """max(a, 0)."""
-    zero = a.dtype.type(0)
-    if a.size < WORTHWHILE:
-        return np.maximum(a, zero)
-    out = np.empty(a.shape, a.dtype)
+    zero, out = a.dtype.type(0), np.empty(a.shape, a.dtype)
 
     def work(pieces: Iterable[tuple[slice, ...]]) -> None:
         for at in pieces:
             np.maximum(a[at], zero, out=out[at])
 
-    across(work, list(chunks(a.shape, LONG)), a.size)
+    across(work, list(chunks(a.shape, long=True)), a.size)
     return out

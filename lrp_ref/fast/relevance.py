@@ -8,7 +8,7 @@ import numpy as np
 from lrp_ref.arrays import Array, all_finite
 from lrp_ref.contributions import Structured
 from lrp_ref.fast import on, sums
-from lrp_ref.fast.threads import LONG, across, chunks
+from lrp_ref.fast.threads import across, chunks
 from lrp_ref.maps import Routed
 from lrp_ref.rules import RULES, GeneralizedGamma, Gradient, Part, Pass
 
@@ -97,5 +97,5 @@ def _quotients(problem: Any, part: Part, rows: Array, c: Array | None) -> Array:
             if not all_finite(stabilized):  # an infinite denominator must not pass for relevance of 0
                 s[at] = np.nan
 
-    across(work, list(chunks(s.shape, LONG)), s.size)
+    across(work, list(chunks(s.shape, long=True)), s.size)
     return s

@@ -47,9 +47,12 @@ def across(work: Callable[[Iterable[Any]], None], jobs: Sequence[Any], operation
     return None
 
 
-def chunks(shape: Sequence[int], size: int = CHUNK) -> Iterator[tuple[slice, ...]]:
-    """Pieces of about `size` elements of an array of this shape: some whole samples, or some channels of one."""
-    sample = prod(shape[1:])
+def chunks(shape: Sequence[int], long: bool = False) -> Iterator[tuple[slice, ...]]:
+    """Pieces of an array of this shape, of about `CHUNK` or `LONG` elements: some whole samples, or some channels of one."""
+    size, sample = LONG if long else CHUNK, prod(shape[1:])
+    if not shape:
+        yield ()
+        return
     if sample <= size or len(shape) < 2:
         step = max(1, size // max(sample, 1))
         yield from ((slice(n, n + step),) for n in range(0, shape[0], step))
