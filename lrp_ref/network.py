@@ -42,6 +42,8 @@ class Network:
     def __post_init__(self) -> None:
         for name in ("inputs", "outputs"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
+        if not isinstance(self.nodes, Iterable):
+            raise LRPError(f"Network: expected a list of nodes, got {type(self.nodes).__name__}")
         linked = _linked(list(self.nodes), self.inputs[:1])
         object.__setattr__(self, "outputs", self.outputs or (linked[-1].name,))
         _check_names(linked, self.inputs, self.outputs)
@@ -182,6 +184,8 @@ def _refuse_overflow(y: Array) -> None:
 
 
 def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(names, Iterable):
+        raise LRPError(f"Network: expected {what} as names, got {names!r}")
     names = (names,) if isinstance(names, str) else tuple(names)
     if what == "inputs" and not names:
         raise LRPError("Network: expected at least one input name, got none")

@@ -198,6 +198,17 @@ def test_several_images_have_a_folder_each(command: Command, folder: Path) -> No
     assert all(sorted(p.name for p in path.iterdir()) == FILES for path in (folder / "out").iterdir())
 
 
+def test_an_image_that_fails_leaves_no_folder(command: Command, folder: Path) -> None:
+    np.save(folder / "nan.npy", np.full((1, 6, 6), np.nan, np.float32))
+    (folder / "empty").mkdir()
+    assert command("explain", "model.onnx", "grey.png", "nan.npy", "--out", "deep/out")[0] == 2
+    assert [path.name for path in (folder / "deep/out").iterdir()] == ["grey"]
+    assert command("explain", "model.onnx", "nan.npy", "--out", "other/out")[0] == 2
+    assert not (folder / "other").exists()
+    assert command("explain", "model.onnx", "nan.npy", "--out", "empty")[0] == 2
+    assert (folder / "empty").exists(), "a folder that was there"
+
+
 def test_without_out_nothing_is_written(command: Command, folder: Path) -> None:
     before = sorted(folder.iterdir())
     assert command("explain", "model.onnx", "grey.png")[0] == 0

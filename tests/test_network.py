@@ -360,6 +360,8 @@ GRAPHS: dict[str, tuple[Any, str]] = {
     "unread": (lambda: lrp.Network([lrp.Node("a", D)], inputs=("x", "z")), "inputs that no node reads: z"),
     "no such output": (lambda: lrp.Network([lrp.Node("a", D)], outputs="b"), "output 'b' is no node; known are a"),
     "too many": (lambda: lrp.Network([lrp.Node("a", D, ("x", "x"))]), r"node 'a': Dense takes 1 input\(s\), got 2"),
+    "no list": (lambda: lrp.Network(5), "Network: expected a list of nodes, got int"),
+    "no name": (lambda: lrp.Network([lrp.Node("a", D)], inputs=5), "Network: expected inputs as names, got 5"),
     "none read": (lambda: lrp.Network([lrp.Node("a", lrp.Add(), ())]), "node 'a': Add takes at least one input, got 0"),
 }
 NET = lrp.Network([lrp.Node("a", D)])
@@ -399,6 +401,8 @@ CALLS: dict[str, tuple[Any, str]] = {
         lambda: NET.explain(X, lrp.Composite([lrp.Assign(lrp.Pass())])),
         "node 'a': Pass: Dense mixes several inputs in one output",
     ),
+    "no preset": (lambda: lrp.composites.named(5), "expected a name, .*; got 5"),
+    "no path": (lambda: lrp.load_onnx(5), "load_onnx: expected the path of a model, got int"),
     "lookup": (lambda: NET["b"], "no node 'b'; known are a"),
     "preset's name": (lambda: NET.explain(X, "zennit.epsilon_plus"), "composite: expected a Composite, .*; got 'zennit"),
     "preset": (lambda: NET.explain(X, lrp.composites.zennit.epsilon_plus), "composite: expected a Composite, .*; got <f"),

@@ -84,7 +84,8 @@ def run(asked: argparse.Namespace) -> int:
     with progress(2 * len(model.net.nodes) * len(asked.images)) as advance:
         for path, folder in zip(asked.images, folders(asked.out, asked.images), strict=True):
             advance.image(path.name)
-            _explain(path, folder, asked, model, (what, names), advance)
+            with prepared(folder):
+                _explain(path, folder, asked, model, (what, names), advance)
     return 0
 
 
@@ -94,8 +95,6 @@ def _explain(path: Path, folder: Path | None, asked: Any, model: Any, wanted: tu
     from lrp_ref.images import read
 
     sample, (target, names), output = read(path, model.images), wanted, _output(model.net, asked.output)
-    if folder is not None:
-        prepared(folder)
     try:
         found = model.net.explain(
             model.numbers(sample.x), model.composite, target={output: target}, seed={output: asked.seed},

@@ -1,6 +1,7 @@
 """Where `lrp-ref explain` leaves the files of every image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lrp_ref.arrays import LRPError
@@ -20,9 +21,22 @@ def folders(out: Path | None, images: Sequence[Path]) -> Sequence[Path | None]:
     return made
 
 
-def prepared(folder: Path) -> None:
-    """Makes the folder where there is none. Raises `LRPError` where that is impossible."""
+@contextmanager
+def prepared(folder: Path | None) -> Iterator[None]:
+    """Makes the folder, where there is none, for what is to be written; it goes again if that fails and it is empty.
+
+    Raises `LRPError` where it cannot be made.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()] if folder is not None else []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LRPError(f"--out {folder}: cannot be made: {error.strerror or error}") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # not empty
+            for path in made:
+                path.rmdir()
+        raise

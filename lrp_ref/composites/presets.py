@@ -124,7 +124,7 @@ def rule(text: str) -> Any:
 def call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     """A dotted name, and the arguments of its call if there is one."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(str(text).strip(), mode="eval").body
         if not isinstance(tree, ast.Call):
             return _dotted(tree), [], {}
         if any(k.arg is None for k in tree.keywords):

@@ -36,6 +36,8 @@ def load_onnx(
         from lrp_ref.onnx.read import read
     except ModuleNotFoundError as error:
         raise LRPError(f"load_onnx: {error.name} is not installed; pip install 'lrp-ref[onnx]'") from None
+    if not isinstance(path, str | PathLike):
+        raise LRPError(f"load_onnx: expected the path of a model, got {type(path).__name__}")
     try:
         return network(read(path), shapes or {}, convert or _same)
     except UnicodeDecodeError:  # protobuf decodes names when they are asked for

@@ -36,6 +36,8 @@ class _Reader:
         self.nodes = _needed(model.graph.node, [value.name for value in model.graph.output])
         read = {name for node in self.nodes for name in node.input} | {value.name for value in model.graph.output}
         inputs = [value for value in model.graph.input if value.name not in model.tensors and value.name in read]
+        if not isinstance(shapes, Mapping) or not all(isinstance(shape, Sequence) for shape in shapes.values()):
+            raise LRPError(f"shapes: expected input -> the shape of one sample, such as {{'x': (3, 224, 224)}}, got {shapes!r}")
         for name in shapes:
             if name not in [value.name for value in inputs]:
                 raise LRPError(f"shapes: no input {name!r}; the inputs are {', '.join(value.name for value in inputs)}")
