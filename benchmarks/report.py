@@ -12,7 +12,7 @@ COLUMNS = """Milliseconds; "median", "min" and "max" are over the rounds. "cpu" 
 same of the minima and of the processors' time, which other work on the machine disturbs less. "memory" is how much the process
 grew, from before its first run to the largest size during a run, in megabytes. "products" is NumPy multiplying matrices of the
 sizes that the formula needs, patches at hand. "torch" is torch's input x gradient. The building of iNNvestigate's graph is left
-out."""
+out. Candidates take turns; every turn begins with a run that is not counted, and ends with a pause."""
 EXPONENT = 1.05
 
 
