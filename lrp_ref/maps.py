@@ -35,6 +35,11 @@ class Window:
         columns = zip(size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         return tuple((n + b + e - d * (k - 1) - 1) // s + 1 for n, k, s, (b, e), d in columns)
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether two output positions may read the same input."""
+        return any(s <= d * (k - 1) for k, s, d in zip(self.kernel, self.stride, self.dilation, strict=True))
+
     def taps(self) -> list[tuple[int, ...]]:
         """The taps in row-major order."""
         return list(product(*map(range, self.kernel)))

@@ -52,8 +52,8 @@ def cut_small(patch: pytest.MonkeyPatch, positions: int = 6, patches: int = 64, 
         inner.setattr(blocks, "SHARED", 2)
         inner.setattr(scatter, "ADDING", adding)
         inner.setattr(dense, "WEIGHTS", 8)
-        inner.setattr(threads, "CHUNK", 8)
-        inner.setattr(threads, "LONG", 8)
+        inner.setattr(threads, "CHUNK", 32)
+        inner.setattr(threads, "LONG", 32)
         inner.setattr(threads, "LARGE", 0)
         inner.setattr(threads, "WORTHWHILE", 0)
         yield

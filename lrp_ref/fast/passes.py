@@ -18,7 +18,7 @@ def finite(a: Any) -> bool:
                 flat = a[at].reshape(-1)
                 found.append(bool(np.isfinite(np.dot(flat, flat))))  # one pass that writes nothing
 
-    across(work, list(chunks(a.shape, long=True)), a.size)
+    across(work, list(chunks(a, long=True)), a.size)
     return all(found)
 
 
@@ -30,5 +30,5 @@ def positive(a: Any) -> Any:
         for at in pieces:
             np.maximum(a[at], zero, out=out[at])
 
-    across(work, list(chunks(a.shape, long=True)), a.size)
+    across(work, list(chunks(a, long=True)), a.size)
     return out

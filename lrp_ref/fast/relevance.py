@@ -97,5 +97,5 @@ def _quotients(problem: Any, part: Part, rows: Array, c: Array | None) -> Array:
             if not all_finite(stabilized):  # an infinite denominator must not pass for relevance of 0
                 s[at] = np.nan
 
-    across(work, list(chunks(s.shape, long=True)), s.size)
+    across(work, list(chunks(s, long=True)), s.size)
     return s

@@ -22,7 +22,7 @@ def maximum(taps: Sequence[Array]) -> Array:
 
     if len(taps) == 1:
         return np.array(taps[0])
-    across(work, list(chunks(best.shape)), best.size * len(taps))
+    across(work, list(chunks(best)), best.size * len(taps))
     return best
 
 
@@ -81,12 +81,12 @@ class Selection:
             for at in pieces:
                 self._hand_back(at, s[at], best[at], total[at])
 
-        across(work, list(chunks(s.shape)), s.size * len(self.values))
+        across(work, list(chunks(s)), s.size * len(self.values))
         return self.window.crop(total, self.size[1:])
 
     def _hand_back(self, at: tuple[slice, ...], s: Array, best: Array, total: Array) -> None:
         """Adds s, of the samples and channels `at`, to what the taps read that win there."""
-        padded = any(map(any, self.window.padding))
+        padded, apart = any(map(any, self.window.padding)), not self.window.overlaps
         seeking = np.ones(s.shape, bool)
         order = list(enumerate(self.window.slices(s.shape[2:])))
         for t, reads in order[::-1] if self.last else order:
@@ -97,7 +97,10 @@ class Selection:
                 wins &= self.inside[t] != 0
             seeking ^= wins
             place = total[(..., *reads)]
-            place += s * wins  # a masked copy guesses at every element, and guesses wrong
+            if apart:
+                np.multiply(s, wins, out=place)
+            else:
+                place += s * wins  # a masked copy guesses at every element, and guesses wrong
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
         return self.map.matrix(x)

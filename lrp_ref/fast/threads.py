@@ -16,8 +16,8 @@ from math import prod
 from threading import Lock
 from typing import Any
 
-CHUNK = 2**15  # elements: what many elementwise operations in a row keep in a core's cache
-LONG = 2**18  # and where they are few: threads that work on short pieces wait for the interpreter again and again
+CHUNK = 2**18  # bytes: what many elementwise operations in a row keep in a core's cache
+LONG = 2**20  # and where they are few: threads that work on short pieces wait for the interpreter again and again
 LARGE = 2**13  # operations from which on a BLAS library may use threads
 WORTHWHILE = 2**17  # operations below which waking threads costs more than it saves
 _lock = Lock()
@@ -47,9 +47,10 @@ def across(work: Callable[[Iterable[Any]], None], jobs: Sequence[Any], operation
     return None
 
 
-def chunks(shape: Sequence[int], long: bool = False) -> Iterator[tuple[slice, ...]]:
-    """Pieces of an array of this shape, of about `CHUNK` or `LONG` elements: some whole samples, or some channels of one."""
-    size, sample = LONG if long else CHUNK, prod(shape[1:])
+def chunks(a: Any, long: bool = False) -> Iterator[tuple[slice, ...]]:
+    """Where pieces of about `CHUNK` or `LONG` bytes of an array lie: some whole samples, or some channels of one."""
+    shape, size = a.shape, (LONG if long else CHUNK) // a.itemsize
+    sample = prod(shape[1:])
     if not shape:
         yield ()
         return
