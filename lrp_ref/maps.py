@@ -295,12 +295,14 @@ class WindowMap:
 class Routed:
     """Every output reads at most one input: y = weight * gather(x), and its adjoint scatter(weight * s).
 
-    weight broadcasts against y; gather and scatter move values and are adjoint to each other.
+    weight broadcasts against y; gather and scatter move values and are adjoint to each other. outputs: the shape of a
+    sample of y where it is known without gathering.
     """
 
     weight: Array
     gather: Callable[[Array], Array]
     scatter: Callable[[Array], Array]
+    outputs: tuple[int, ...] | None = None
 
     def mapped(self, f: Callable[..., Array], *others: "Routed") -> "Routed":
         return replace(self, weight=f(self.weight, *(m.weight for m in others)))

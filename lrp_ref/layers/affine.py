@@ -98,8 +98,8 @@ def linear(maps: Sequence[Any], inputs: Sequence[Array], bias: Array | None = No
 
 def moved(gather: Any, scatter: Any, x: Array) -> Affine:
     """The affine map of a layer that only moves the values of x."""
-    ndim = gather(x[:1, ...]).ndim
-    return linear([Routed(full((1,) * ndim, 1, x), gather, scatter)], [x])
+    outputs = tuple(gather(x[:1, ...]).shape[1:])
+    return linear([Routed(full((1,) * (1 + len(outputs)), 1, x), gather, scatter, outputs)], [x])
 
 
 def parameter(layer: Any, name: str, x: Array) -> Array:

@@ -1,7 +1,9 @@
 """Layers that add or move values: add, concatenate, reshape, permute, pad, crop, slice, upsample, look up, or leave them be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from math import prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,8 @@ class Add:
         for x in inputs[1:]:
             expect(self, "inputs of one shape", tuple(inputs[0].shape), tuple(x.shape))
         one = full((1,) * inputs[0].ndim, 1, inputs[0])
-        return linear([Routed(one, _same, _same) for _ in inputs], inputs)
+        whole = linear([Routed(one, _same, _same, tuple(x.shape[1:])) for x in inputs], inputs)
+        return replace(whole, output=lambda: reduce(add, inputs)) if len(inputs) > 1 else whole
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Concat:
             rest = [tuple(n for a, n in enumerate(t.shape) if a != self.axis) for t in (first, x)]
             expect(self, f"inputs that agree outside axis {self.axis}:", rest[0], rest[1])
         widths = [x.shape[self.axis] for x in inputs]
+        outputs = (*first.shape[1 : self.axis], sum(widths), *first.shape[self.axis + 1 :])
 
         def joined(k: int) -> Routed:
             before, after = sum(widths[:k]), sum(widths[k + 1 :])
@@ -48,9 +52,10 @@ class Concat:
                 return xp.concat([full(beside[0], 0, u), u, full(beside[1], 0, u)], axis=self.axis)
 
             at = (slice(None),) * self.axis + (slice(before, before + widths[k]),)
-            return Routed(full((1,) * first.ndim, 1, first), gather, lambda s: s[(*at, ...)])
+            return Routed(full((1,) * first.ndim, 1, first), gather, lambda s: s[(*at, ...)], outputs)
 
-        return linear([joined(k) for k in range(len(inputs))], inputs)
+        whole = linear([joined(k) for k in range(len(inputs))], inputs)
+        return replace(whole, output=lambda: xp.concat(inputs, axis=self.axis))
 
 
 @dataclass(frozen=True)
