@@ -35,8 +35,8 @@ def received(problem: Any, parts_of: Any) -> tuple[Array, ...]:
         return tuple(m.adjoint(problem.arrived) for m in affine.maps)
     if _passes(problem):
         return tuple(m.scatter(problem.arrived) for m in affine.maps)  # which may be the caller's own array
-    bias = problem.flat(affine.bias)
-    parts: list[Part] = parts_of(problem, bias, problem.flat(affine.y) if _reads_output(problem.rule) else bias)
+    bias = _narrow(affine.bias)
+    parts: list[Part] = parts_of(problem, bias, affine.y if _reads_output(problem.rule) else bias)
     if len(parts) == 1 and _is_output(problem, parts[0], bias):
         quotients = [_quotients(problem, parts[0], affine.y, None)]
     else:
@@ -52,6 +52,11 @@ def _passes(problem: Any) -> bool:
     return moves and affine.serves is None and problem.stabilizer.kind == "none"
 
 
+def _narrow(a: Array) -> Array:
+    """`a` without what broadcasting repeats."""
+    return a[tuple(slice(0, 1) if step == 0 else slice(None) for step in a.strides)]
+
+
 def _reads_output(rule: Any) -> bool:
     """Whether the rule's parts depend on the layer's output, which need not be formed otherwise."""
     return not isinstance(rule, tuple(RULES.values())) or isinstance(rule, GeneralizedGamma | Gradient)
@@ -62,7 +67,7 @@ def _is_output(problem: Any, part: Part, bias: Array) -> bool:
     terms = part.n.terms
     return (
         problem.affine.is_sum
-        and part.c is bias
+        and (part.c is bias or np.array_equal(part.c, bias))
         and len(terms) == 1
         and terms[0][0] is problem.weights
         and terms[0][1] is problem.inputs

@@ -11,7 +11,7 @@ from lrp_ref.arrays import Array
 from lrp_ref.fast.blocks import Sum
 from lrp_ref.fast.convolution import convolve
 from lrp_ref.fast.dense import multiply
-from lrp_ref.maps import ConvMap, DenseMap, Transposed
+from lrp_ref.maps import ConvMap, DenseMap, Routed, Transposed
 
 
 def rows(parts: Sequence[Any]) -> list[Array]:
@@ -78,8 +78,16 @@ def blank(a: Array) -> bool:
 
 
 def _plainly(factor: Array | None, terms: Sequence[tuple[int, Any]], sources: Sequence[Array], adjoint: bool) -> Array:
-    total = reduce(add, (m.adjoint(sources[i]) if adjoint else m.apply(sources[i]) for i, m in terms))
+    used = factor is not None or len(terms) > 1  # else a source itself may come back, which is not ours to hand out
+    total = reduce(add, (_through(m, sources[i], adjoint, used) for i, m in terms))
     return total if factor is None else factor * total
+
+
+def _through(m: Any, a: Array, adjoint: bool, used: bool) -> Array:
+    """What the map, or its adjoint, makes of `a`; without a product by 1 where the result is `used` in another operation."""
+    if used and isinstance(m, Routed) and m.weight.size == 1 and m.weight.flat[0] == 1:
+        return m.scatter(a) if adjoint else m.gather(a)
+    return m.adjoint(a) if adjoint else m.apply(a)
 
 
 def _place(sources: list[Array], u: Array) -> int:
