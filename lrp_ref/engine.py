@@ -23,6 +23,7 @@ from lrp_ref.dialects import Dialect
 from lrp_ref.fast import relevance as fast_relevance
 from lrp_ref.layers import Layer
 from lrp_ref.ledger import Ledger
+from lrp_ref.printing import shapes
 from lrp_ref.problem import Problem, settle
 from lrp_ref.rules import AlphaBeta, Part
 from lrp_ref.stabilizers import Stabilizer
@@ -34,6 +35,14 @@ class Result:
 
     relevance: Any
     ledger: Ledger
+
+    def __repr__(self) -> str:
+        several = isinstance(self.relevance, tuple)
+        return f"Result(relevance {shapes(self.relevance if several else (self.relevance,))})"
+
+    def __str__(self) -> str:
+        """The same, and the total of every column of the account."""
+        return f"{self!r}\n{self.ledger}"
 
 
 class Share(NamedTuple):

@@ -104,11 +104,22 @@ def explain(
         if progress is not None:
             progress(step.node)
     seen |= {name: arriving[name] for name in net.inputs}
+
+    def accounted() -> Iterator[Step]:
+        """The steps once more, whose accounts are kept."""
+        rows = {}
+        for step in repeated(net, x, rules, target, seed):
+            rows[step.node.name] = step.account()
+            yield step
+        accounts.update(rows)
+
+    received = {name: _sums(arriving[name], arriving[name].shape[0]) for name in net.inputs}
+    first = next(iter(received.values()))
     ledger = NetworkLedger(
         seed={name: _sums(r, r.shape[0]) for name, r in seeds.items()},
-        received={name: _sums(arriving[name], arriving[name].shape[0]) for name in net.inputs},
+        received=received,
         accounts=lambda: accounts or {step.node.name: step.account() for step in repeated(net, x, rules, target, seed)},
-        bound=lambda: tolerance(net, repeated(net, x, rules, target, seed)),
+        bound=lambda: 0 * first if is_exact(first) else tolerance(net, accounted()),
     )
     bounded = None
     if judged:

@@ -4,8 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from operator import add
+from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, absolute, flattened, is_exact, namespace
+from lrp_ref.printing import described, shapes, summary, totals
+
+
+@dataclass(frozen=True)
+class Known:
+    """A function that returns what was computed already: what a lazy column becomes in another process."""
+
+    value: Any
+
+    def __call__(self) -> Any:
+        return self.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +80,18 @@ class Ledger:
         """Raise `LRPError` unless the identity holds: exactly in rationals, within its bound in floats."""
         _check(self.imbalance(), lambda: self.tolerance)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled or copied: everything that is still lazy, computed now."""
+        kept = {"arrived": self.arrived, "received": self.received}
+        return {**kept, "columns": Known(dict(self._computed)), "bound": Known(self.tolerance)}
+
+    def __repr__(self) -> str:
+        return f"Ledger(arrived {described(self.arrived)}, received {shapes(self.received)})"
+
+    def __str__(self) -> str:
+        """The total of every column, in one line."""
+        return totals(self.totals())
+
 
 @dataclass(frozen=True, eq=False)
 class NodeAccount:
@@ -78,6 +102,9 @@ class NodeAccount:
     bias: Array
     stabilizer: Array
     dropped: Array
+
+    def __repr__(self) -> str:
+        return summary(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +153,17 @@ class NetworkLedger:
         return {
             node: {name: namespace(row.arrived).sum(getattr(row, name)) for name in names} for node, row in self.nodes.items()
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled or copied: everything that is still lazy, computed now."""
+        bound = Known(self.tolerance)  # first: on its way it makes the accounts
+        kept = {"seed": dict(self.seed), "received": dict(self.received)}
+        return {**kept, "accounts": Known(dict(self.nodes)), "bound": bound}
+
+    def __repr__(self) -> str:
+        columns = {"seed": self.seed, "received": self.received}
+        named = ", ".join(f"{what} {name} {described(a)}" for what, arrays in columns.items() for name, a in arrays.items())
+        return f"NetworkLedger({named})"
 
     def __str__(self) -> str:
         """A table: a row per node, from the output to the input, summed over samples; conserved is received / arrived."""

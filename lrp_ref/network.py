@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
 from lrp_ref.layers import Activation, Flatten, MaxPool
 from lrp_ref.layers.affine import Layer, arity
+from lrp_ref.printing import given
 from lrp_ref.problem import output
 
 if TYPE_CHECKING:
@@ -50,6 +51,18 @@ class Network:
         _check_names(linked, self.inputs, self.outputs)
         object.__setattr__(self, "nodes", _ordered(linked, self.inputs))
         _check_reached(self)
+
+    def __repr__(self) -> str:
+        kinds = [f"{node.name} {type(node.layer).__name__}" for node in self.nodes[:6]]
+        more = ["..."] * (len(self.nodes) > 6)
+        count = f"{len(self.nodes)} node{'s' * (len(self.nodes) != 1)}"
+        return f"Network({count}, {', '.join(self.inputs)} -> {', '.join(self.outputs)}: {', '.join([*kinds, *more])})"
+
+    def __str__(self) -> str:
+        """A line per node: its name, its layer, and what it reads."""
+        width = max(len(node.name) for node in self.nodes)
+        rows = [f"  {node.name:{width}}  {given(node.layer)} of {', '.join(inputs_of(node))}" for node in self.nodes]
+        return "\n".join([f"network: {', '.join(self.inputs)} -> {', '.join(self.outputs)}", *rows])
 
     def __getitem__(self, name: str) -> Node:
         """The node `name`."""

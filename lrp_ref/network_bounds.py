@@ -72,6 +72,11 @@ class NetworkBounds:
     forward: Mapping[str, Array]
     says_nothing: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        parts = self.relevance if isinstance(self.relevance, dict) else {"relevance": self.relevance}
+        bounded = ", ".join(f"{name} {tuple(a.shape)} up to {_largest(a):.3g}" for name, a in parts.items())
+        return f"NetworkBounds({self.dtype}: {bounded})" + (f"\n{self.warning}" if self.says_nothing else "")
+
     @property
     def warning(self) -> str:
         """One line on where the bound says nothing; empty where it speaks everywhere."""

@@ -21,6 +21,7 @@ from typing import Any
 from lrp_ref.arrays import Array, LRPError, checked, full, namespace, same_arithmetic, where
 from lrp_ref.layers import Activation, Conv, Dense
 from lrp_ref.network import Network, Node, inputs_of, run
+from lrp_ref.printing import summary
 from lrp_ref.progress import watched
 
 MASKS = ("all", "positive", "negative")
@@ -39,6 +40,9 @@ class PatternStatistics:
     mean_xy: Array
     mean_y: Array
     samples: int
+
+    def __repr__(self) -> str:
+        return summary(self)
 
     def __add__(self, other: "PatternStatistics") -> "PatternStatistics":
         """The statistics of both batches together, by their counts."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 from lrp_ref.arrays import Array, LRPError, Number, absolute, namespace, neg, pos, where
+from lrp_ref.printing import brief
 
 BACH = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"
 MONTAVON = "Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008"
@@ -244,6 +245,9 @@ class ZBox:
 
     def __hash__(self) -> int:
         return hash((self.name, self.padding))
+
+    def __repr__(self) -> str:
+        return f"ZBox({', '.join(f'{f.name}={brief(getattr(self, f.name))}' for f in fields(self))})"
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W * x - pos(W) * self.low - neg(W) * self.high, 0 * b, work=2 * absolute(b))]

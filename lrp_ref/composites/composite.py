@@ -12,6 +12,7 @@ from lrp_ref.dialects import Dialect
 from lrp_ref.engine import Result, propagate
 from lrp_ref.layers import BatchNorm, Dropout, Identity, Layer, Softmax
 from lrp_ref.network import Network, Node, inputs_of
+from lrp_ref.printing import brief, given
 from lrp_ref.stabilizers import Stabilizer
 
 REMEDIES = {
@@ -53,6 +54,17 @@ class Assign:
             raise LRPError(f"Assign: expected name as a string, such as 'block1.*'; got {self.name!r}")
         if self.position not in ("first", "last", "input", None) and not isinstance(self.position, int | range):
             raise LRPError(f"Assign: position is 'first', 'last', 'input', an index or a range; got {self.position!r}")
+
+    def __repr__(self) -> str:
+        return f"Assign({self})"
+
+    def __str__(self) -> str:
+        """The rule, what it is for, and the conventions that are given."""
+        kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
+        kind = " | ".join(getattr(k, "__name__", str(k)) for k in kinds)
+        held = {f.name: getattr(self, f.name) for f in fields(self)[2:]}
+        said = [f"{name}={_told(value)}" for name, value in held.items() if value not in (None, {}, "*")]
+        return ", ".join([given(self.rule), *[kind] * bool(kind), *said])
 
     def matches(self, net: Network) -> set[str]:
         """The names of the nodes this entry is for."""
@@ -102,6 +114,13 @@ class Composite:
             if not isinstance(entry, Assign):
                 raise LRPError(f"Composite: expected entries such as lrp_ref.Assign(rule, kind=...), got {entry!r}")
 
+    def __repr__(self) -> str:
+        return f"Composite({self.name!r}, {len(self.entries)} entr{'y' if len(self.entries) == 1 else 'ies'})"
+
+    def __str__(self) -> str:
+        """The name, and a line per entry."""
+        return "\n".join([self.name, *(f"  {entry}" for entry in self.entries)])
+
     def assign(self, net: Network) -> dict[str, Assign]:
         """Node name -> its entry. Raises `LRPError` naming every node that no entry matches."""
         found: dict[str, Assign] = {}
@@ -114,6 +133,13 @@ class Composite:
             advice = "; ".join(f"add Assign(rule, kind={kind.__name__}){REMEDIES.get(kind, '')}" for kind in kinds)
             raise LRPError(f"{self.name}: no rule for {nodes}; {advice}")
         return found
+
+
+def _told(value: Any) -> str:
+    """A convention, in short: dialects by name, stabilisers by kind and epsilon."""
+    if isinstance(value, Stabilizer):
+        return value.kind if value.kind == "none" else f"{value.kind} {brief(value.epsilon)}"
+    return value.name if isinstance(value, Dialect) else given(value)
 
 
 def reads_inputs_only(net: Network, node: Node) -> bool:

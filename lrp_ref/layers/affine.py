@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from lrp_ref.arrays import Array, LRPError, constant, full, namespace, same_arithmetic
 from lrp_ref.maps import Routed
+from lrp_ref.printing import summary
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -46,7 +47,15 @@ class Affine:
 
 
 class ByValue:
-    """Equality of layers that hold arrays: the same kind, and every field equal in type, shape and value."""
+    """Layers that hold arrays: equal where the kind and every field are, in type, shape and value; printed by shapes."""
+
+    def __init_subclass__(cls, **how: Any) -> None:
+        """Else `dataclass` gives every layer a text of its own, with all of its weights."""
+        super().__init_subclass__(**how)
+        cls.__repr__ = ByValue.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return summary(self)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
