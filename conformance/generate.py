@@ -1,11 +1,13 @@
-"""From recipes to golden files: answers, gauges, certificates, byte for byte the same every time."""
+"""From recipes to golden files, all or a part: answers, gauges, certificates, byte for byte the same every time."""
 
-import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import fields, replace
+from fnmatch import fnmatchcase
 from fractions import Fraction
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,18 @@ import numpy as np
 from flint import arb
 
 import lrp_ref as lrp
-from conformance import model
+from conformance import golden, model
 from conformance.case import Answer, answer, pose
 from conformance.derivations import CertificateError, NoSourceTree, compared, derivations
 from conformance.deviations import applicable
 from conformance.golden import uid_of
+from conformance.golden_text import CaseText, case_text, file_text, manifest_text, read_cases
 from conformance.judge import Target, target_of
 from conformance.network import build as network
 from conformance.numbers import ball_array, exact_array, parse, rational, tensor, write
 from conformance.recipes import found as filed
 from conformance.recipes import kinds, layers, named, networks, rules, vectors
-from conformance.recipes.common import PRECISION, Recipe, exact_formats
+from conformance.recipes.common import PRECISION, Recipe, Search, exact_formats
 from conformance.recipes.networks import NetworkRecipe
 from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.engine import normalized, shares_to_result
@@ -33,12 +36,20 @@ from lrp_ref.rules import CONVENTIONS
 EDITION = "2026.11"
 DTYPES = ("float16", "float32", "float64")  # coarse to fine
 ROOT = Path(__file__).resolve().parent.parent
+MANIFEST = "manifest.json"
+FEW = 24  # cases that are made sooner than a pool of processes starts
 Json = dict[str, Any]
+AnyRecipe = Recipe | Search | NetworkRecipe
+Progress = Callable[[int, int], None]
 
 
-def recipes() -> dict[str, list[Recipe | NetworkRecipe]]:
+class NoRecipe(LookupError):
+    """No recipe is of the part that is asked for."""
+
+
+def recipes() -> dict[str, list[AnyRecipe]]:
     """Every recipe, by group."""
-    found: dict[str, list[Recipe | NetworkRecipe]] = {}
+    found: dict[str, list[AnyRecipe]] = {}
     for source in (vectors, rules, layers, named, kinds, filed, networks):
         for group, cases in source.recipes().items():
             found.setdefault(group, []).extend(cases)
@@ -48,37 +59,97 @@ def recipes() -> dict[str, list[Recipe | NetworkRecipe]]:
     return found
 
 
-def generate(workers: int = 2, progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, str]:
+def generate(workers: int = 2, progress: Progress = lambda done, total: None) -> dict[str, str]:
     """Every golden file as {path below golden/: text}. Re-executes every certificate; raises CertificateError."""
     groups = recipes()
+    built = _built(groups, workers, progress)
+    files = {f"{group}.json": file_text(group, [built[r.id] for r in cases]) for group, cases in groups.items()}
+    return {**files, MANIFEST: manifest_text(EDITION, {id_: case.uid for id_, case in built.items()})}
+
+
+def generate_part(
+    root: Path,
+    cases: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    workers: int = 2,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, str]:
+    """The files below `root` that hold a case whose id and whose group match one of the globs of each kind; and the manifest.
+
+    Cases that do not match stay as they are, byte for byte, those too that no recipe makes any more. Raises CertificateError,
+    NoRecipe, and GoldenError for files that cannot be kept.
+    """
+    every = recipes()
+    chosen = {
+        group: [recipe for recipe in found if _matches(recipe.id, cases)]
+        for group, found in every.items()
+        if _matches(group, groups)
+    }
+    chosen = {group: found for group, found in chosen.items() if found}
+    if not chosen:
+        raise NoRecipe(f"no recipe matches {' '.join([*cases, *groups])}")
+    if golden.edition(root) != EDITION:
+        raise golden.GoldenError(f"{root}: edition {golden.edition(root)}, the recipes are of {EDITION}; generate all of it")
+    built, uids, files = _built(chosen, workers, progress), golden.uids(root), {}
+    for group in chosen:
+        rank = {recipe.id: k for k, recipe in enumerate(every[group])}
+        held = {case.id: case for case in read_cases(root / f"{group}.json")}
+        held |= {recipe.id: built[recipe.id] for recipe in chosen[group]}
+        files[f"{group}.json"] = file_text(group, [held[id_] for id_ in sorted(held, key=lambda id_: rank.get(id_, len(rank)))])
+    return {**files, MANIFEST: manifest_text(EDITION, uids | {id_: case.uid for id_, case in built.items()})}
+
+
+def _matches(name: str, globs: Sequence[str]) -> bool:
+    return not globs or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _built(groups: Mapping[str, Sequence[AnyRecipe]], workers: int, progress: Progress) -> dict[str, CaseText]:
+    """Every case of these recipes, by id; few of them in this process, many in a pool of them."""
     flat = [recipe for cases in groups.values() for recipe in cases]
-    built: list[Json] = []
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for case in pool.map(build, flat, chunksize=8):
-            built.append(case)
+    built: dict[str, CaseText] = {}
+    with ExitStack() as stack:
+        if workers == 1 or len(flat) <= FEW:
+            found: Iterator[Json] = map(build, flat)
+        else:
+            pool = stack.enter_context(ProcessPoolExecutor(workers, get_context("spawn")))
+            found = pool.map(_build_named, [recipe.id for recipe in flat], chunksize=8)
+        for case in found:
+            built[case["id"]] = case_text(case)
             progress(len(built), len(flat))
-    by_id = {case["id"]: case for case in built}
-    files = {f"{group}.json": _file(group, [by_id[r.id] for r in cases]) for group, cases in groups.items()}
-    manifest = {"edition": EDITION, "cases": {id_: by_id[id_]["uid"] for id_ in sorted(by_id)}}
-    files["manifest.json"] = json.dumps(manifest, indent=0) + "\n"
-    return files
+    return built
+
+
+@cache
+def _by_id() -> dict[str, AnyRecipe]:
+    return {recipe.id: recipe for cases in recipes().values() for recipe in cases}
+
+
+def _build_named(id_: str) -> Json:
+    """A case in a worker, which draws the recipe itself: a search is not sent."""
+    return build(_by_id()[id_])
 
 
 def write_files(files: dict[str, str], root: Path) -> None:
-    """Write all files, then remove golden JSON files that no recipe makes; each file is replaced whole."""
+    """Write these files, each replaced whole."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(path)
+
+
+def remove_others(files: dict[str, str], root: Path) -> None:
+    """Remove golden JSON files that no recipe makes."""
     for path in root.glob("*/*.json"):
         if path.relative_to(root).as_posix() not in files:
             path.unlink()
 
 
-def build(recipe: Recipe | NetworkRecipe) -> Json:
+def build(recipe: AnyRecipe) -> Json:
     """One case with its answers, certificates re-executed. Raises CertificateError where derivations disagree."""
+    if isinstance(recipe, Search):
+        return build(recipe.run())
     if isinstance(recipe, NetworkRecipe):
         return network.build(recipe, EDITION)
     if filed.FLAG not in recipe.flags:
@@ -352,30 +423,3 @@ def _pattern(recipe: Recipe) -> Json:
     from conformance.pattern_goldens import pattern_case
 
     return _with_uid(pattern_case(recipe, EDITION))
-
-
-# Files --------------------------------------------------------------------------------------------------------------
-
-
-def _file(group: str, cases: Iterable[Json]) -> str:
-    from conformance.recipes.notes import NOTES
-
-    chosen = list(cases)
-    flags = sorted({flag for case in chosen for flag in case["flags"]})
-    head = {
-        "$schema": "../schema.json",
-        "schema": 1,
-        "group": group,
-        "notes": {flag: NOTES[flag] for flag in flags},
-    }
-    lines = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}," for k, v in head.items()]
-    body = ",\n".join(_case_text(case) for case in chosen)
-    return "{\n" + "\n".join(lines) + '\n "cases": [\n' + body + "\n ]\n}\n"
-
-
-def _case_text(case: Json) -> str:
-    """One field a line: small files that still diff well."""
-    if "composite" in case:
-        return "  " + network.text(case, 2)
-    rows = [f"   {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, separators=(',', ':'))}" for k, v in case.items()]
-    return "  {\n" + ",\n".join(rows) + "\n  }"

@@ -37,6 +37,12 @@ def edition(directory: Path | None = None) -> str:
     return str(_manifest(Path(directory or root()))["edition"])
 
 
+def uids(directory: Path | None = None) -> dict[str, str]:
+    """The uid of every case, by its id, as the manifest says."""
+    found: dict[str, str] = _manifest(Path(directory or root()))["cases"]
+    return found
+
+
 def digest(directory: Path | None = None) -> str:
     """SHA-256 of the manifest, which holds the uid of every case: the identity of the golden set."""
     path = Path(directory or root()) / "manifest.json"
@@ -66,7 +72,7 @@ def load_all(directory: Path | None = None) -> list[AnyCase]:
     Refuses a set that its manifest does not describe.
     """
     directory = directory or root()
-    manifest = _manifest(directory)["cases"]
+    manifest = uids(directory)
     cases = [case for path in sorted(directory.glob("*/*.json")) for case in load_file(path)]
     found = {case.id: case.uid for case in cases}
     if found != manifest or len(found) != len(cases):

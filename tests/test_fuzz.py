@@ -17,6 +17,7 @@ from conformance import derivations, fuzz, generate
 from conformance.cli import app
 from conformance.derivations import compared
 from conformance.golden import GoldenError, uid_of
+from conformance.golden_text import case_text, file_text
 from conformance.recipes import found as filed
 from conformance.recipes import vectors
 from lrp_ref import stabilizers
@@ -102,7 +103,7 @@ def test_a_bug_is_found_within_seconds_made_small_and_filed_until_it_is_mended(n
     assert built["id"] == find.recipe.id
     assert built["uid"] == uid_of(built)
     schema = Draft202012Validator(json.loads((ROOT / "golden/schema.json").read_text(encoding="utf-8")))
-    assert schema.is_valid(json.loads(generate._file("found/found", [built])))
+    assert schema.is_valid(json.loads(file_text("found/found", [case_text(built)])))
 
 
 def test_a_bug_of_one_rule_is_filed_once_whatever_layer_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

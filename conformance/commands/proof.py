@@ -21,23 +21,33 @@ def selftest() -> None:
 
 
 def generate(
+    case: Annotated[list[str] | None, typer.Option(help="Only cases whose id matches this glob; repeatable.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Only files whose name matches, as 'dense/*'; repeatable.")] = None,
     check: Annotated[bool, typer.Option(help="Only compare: exit 1 if a byte differs.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes, where there are many cases.", min=1)] = 2,
 ) -> None:
-    """Regenerate every golden file from its recipe, certificates re-executed (source checkout only)."""
+    """Regenerate golden files from their recipes, all or a part, certificates re-executed (source checkout only)."""
     from conformance import generate as make
     from conformance.derivations import CertificateError
 
+    root, part = make.ROOT / "golden", bool(case or group)
     try:
         with progress(None) as advance:
-            files = make.generate(workers, lambda done, total: advance(1))
+
+            def moved(done: int, total: int) -> None:
+                advance(1)
+
+            files = make.generate_part(root, case or (), group or (), workers, moved) if part else make.generate(workers, moved)
+    except make.NoRecipe as error:
+        fail(f"{error}; see lrp-conform list")
     except CertificateError as error:
         fail(str(error))
-    root = make.ROOT / "golden"
     different = [n for n, text in files.items() if not (root / n).is_file() or (root / n).read_text(encoding="utf-8") != text]
     if check:
         for name in different:
             print(f"differs: {name}")
         raise typer.Exit(1 if different else 0)
     make.write_files(files, root)
+    if not part:
+        make.remove_others(files, root)
     print(f"{len(files)} files, {len(different)} changed")

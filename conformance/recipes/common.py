@@ -1,7 +1,7 @@
 """What recipes are made of: small integer data, complete rule entries, and relevance that divides without remainder."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd, lcm, prod
@@ -39,6 +39,14 @@ class Recipe:
     @property
     def question(self) -> Question:
         return Question(self.node, self.rule, self.inputs, ball="irrational" in self.flags)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A case whose data are searched for once it is built; its id is known before."""
+
+    id: str
+    run: Callable[[], Recipe]
 
 
 def spec(rule: str, *, stabilizer: Spec | None = None, bias: str | None = None, **given: Any) -> Spec:
@@ -171,7 +179,12 @@ def exact_formats(question: Question) -> list[str]:
     return [name for name, bits in PRECISION.items() if width < 2**bits]
 
 
-def exact_recipe(
+def exact_recipe(slug: str, make: Any, rule: Spec, flags: tuple[str, ...] = (), **how: Any) -> Search:
+    """An exact-data case, as `exact_data` finds it."""
+    return Search(slug, lambda: exact_data(slug, make, rule, flags, **how))
+
+
+def exact_data(
     slug: str, make: Any, rule: Spec, flags: tuple[str, ...] = (), *, want: str = "float16", tries: int = 150, **extra: Any
 ) -> Recipe:
     """An exact-data case: draws until every intermediate is exact in `want`, then in float32 at the least.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from conformance.recipes.common import Draw, Recipe, Spec, exact_recipe, integers, node, outputs, signed, spec, stab
+from conformance.recipes.common import Draw, Recipe, Search, Spec, exact_recipe, integers, node, outputs, signed, spec, stab
 
 Make = Callable[[Draw], tuple[Spec, dict[str, Spec]]]
 PASS = spec("pass")
@@ -13,7 +13,7 @@ def _x(draw: Draw, *shape: int, **limits: Any) -> dict[str, Spec]:
     return {"x": draw.tensor(*shape, **{"zeros": False, **limits})}
 
 
-def _several(group: str, makes: dict[str, Make], entries: list[Spec], want: str = "float16") -> Iterator[Recipe]:
+def _several(group: str, makes: dict[str, Make], entries: list[Spec], want: str = "float16") -> Iterator[Search]:
     """Every geometry under every rule entry."""
     for name, make in makes.items():
         for entry in entries:
@@ -30,7 +30,7 @@ def _routed(group: str, name: str, layer: Spec, inputs: dict[str, Spec], rule: S
     return Recipe(f"{group}.{name}", layer, rule, {**inputs, "relevance": relevance}, **extra)
 
 
-def conv() -> Iterator[Recipe]:
+def conv() -> Iterator[Search]:
     """Geometries that the rule vectors do not reach, each under three rules."""
 
     def make(channels: tuple[int, int], size: tuple[int, ...], kernel: tuple[int, ...], **attrs: Any) -> Make:
@@ -66,7 +66,7 @@ def conv() -> Iterator[Recipe]:
     yield from _several("conv-geometry", makes, entries)
 
 
-def conv_transpose() -> Iterator[Recipe]:
+def conv_transpose() -> Iterator[Search]:
     def make(channels: tuple[int, int], size: tuple[int, ...], kernel: tuple[int, ...], **attrs: Any) -> Make:
         c, o = channels
         n = len(size)
@@ -101,7 +101,7 @@ def conv_transpose() -> Iterator[Recipe]:
     yield from _several("conv-transpose", makes, entries)
 
 
-def pools() -> Iterator[Recipe]:
+def pools() -> Iterator[Search]:
     def make(op: str, channels: int, size: tuple[int, ...], kernel: tuple[int, ...], **attrs: Any) -> Make:
         n = len(size)
         usual: Spec = {"kernel": list(kernel), "stride": list(kernel), "padding": [[0, 0]] * n, "dilation": [1] * n}
@@ -178,7 +178,7 @@ def max_pools() -> Iterator[Recipe]:
     yield case("winner-is-zero", (4,), (2,), [0, -1, -2, 0])
 
 
-def batch_norms() -> Iterator[Recipe]:
+def batch_norms() -> Iterator[Recipe | Search]:
     """gamma, beta, mean and variance all non-trivial; variance + epsilon a square of a power of two."""
 
     def layer(draw: Draw, word: str = "affine", epsilon: str = "1/64") -> Spec:
@@ -248,7 +248,7 @@ def batch_norms() -> Iterator[Recipe]:
         )
 
 
-def additions() -> Iterator[Recipe]:
+def additions() -> Iterator[Recipe | Search]:
     def sums(*shape: int, count: int = 2) -> Make:
         names = [f"x{k}" for k in range(count)]
         return lambda draw: (
@@ -484,8 +484,8 @@ def conventions() -> Iterator[Recipe]:
             )
 
 
-def recipes() -> dict[str, list[Recipe]]:
-    sources = {
+def recipes() -> dict[str, list[Recipe | Search]]:
+    sources: dict[str, Callable[[], Iterator[Recipe | Search]]] = {
         "layers/conv-geometry": conv,
         "layers/conv-transpose": conv_transpose,
         "layers/pools": pools,

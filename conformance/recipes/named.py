@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from conformance.recipes.common import Draw, Recipe, exact_recipe, integers, node, signed, spec
+from conformance.recipes.common import Draw, Recipe, Search, exact_recipe, integers, node, signed, spec
 
 
 def conservation() -> Iterator[Recipe]:
@@ -74,7 +74,7 @@ def batch_norm() -> Iterator[Recipe]:
         yield Recipe(f"batch-norm.irrational-{k}", layer, rule, inputs, ("generic", "irrational"))
 
 
-def bounded() -> Iterator[Recipe]:
+def bounded() -> Iterator[Search]:
     """The z-box rule: bounds below and above zero, touching x, per channel and per element, with a bias that must cancel."""
     boxes = {
         "symmetric": ("-3", "3"),
@@ -111,7 +111,7 @@ def bounded() -> Iterator[Recipe]:
         yield exact_recipe(f"bounded.conv.{name}", image, spec("z-box", low=["-1", "-2"], high=["2", "3"]), tries=400)
 
 
-def recipes() -> dict[str, list[Recipe]]:
+def recipes() -> dict[str, list[Recipe | Search]]:
     return {
         "conservation/conservation": list(conservation()),
         "batch-norm/irrational": list(batch_norm()),

@@ -8,8 +8,10 @@ from conformance.recipes.common import (
     NONE,
     Draw,
     Recipe,
+    Search,
     Spec,
     divisible,
+    exact_data,
     exact_recipe,
     integers,
     node,
@@ -166,7 +168,7 @@ def bounded(rule: Spec, inputs: dict[str, Spec], draw: Draw) -> Spec:
     return out
 
 
-def exact_cases(group: str, make: Any, count: int) -> Iterator[Recipe]:
+def exact_cases(group: str, make: Any, count: int) -> Iterator[Search]:
     """`count` exact-data cases for every rule."""
     for name, entries in EXACT.items():
         for k in numbered(count if name != "gradient" else 4):
@@ -177,7 +179,7 @@ def exact_cases(group: str, make: Any, count: int) -> Iterator[Recipe]:
                     at = 3  # four taps and no padding: neither half is empty
                 yield exact_recipe(slug, lambda draw, at=at: make(draw, at), entry)
             else:
-                yield _exact_box(slug, make, entry, k)
+                yield Search(slug, partial(_exact_box, slug, make, entry, k))
 
 
 def _exact_box(slug: str, make: Any, entry: Spec, k: int) -> Recipe:
@@ -190,7 +192,7 @@ def _exact_box(slug: str, make: Any, entry: Spec, k: int) -> Recipe:
         if divisible(layer, rule, inputs, draw) is not None:
             fixed = layer, inputs
             try:
-                return exact_recipe(slug, lambda _, fixed=fixed: fixed, rule, tries=1)
+                return exact_data(slug, lambda _, fixed=fixed: fixed, rule, tries=1)
             except RuntimeError:
                 continue
     raise RuntimeError(f"{slug}: no exact data found")
@@ -251,7 +253,7 @@ def wide_cases() -> Iterator[Recipe]:
         )
 
 
-def large_cases() -> Iterator[Recipe]:
+def large_cases() -> Iterator[Search]:
     """Layers large enough for blocked, tiled and fast algorithms: up to 256 elements a tensor."""
 
     def wide(draw: Draw) -> tuple[Spec, dict[str, Spec]]:
@@ -282,15 +284,14 @@ def large_cases() -> Iterator[Recipe]:
         yield exact_recipe(f"conv.{name}.large-dilated", partial(image, dilation=2), entries[name], ("large",), want="float32")
 
 
-def recipes() -> dict[str, list[Recipe]]:
-    groups: dict[str, list[Recipe]] = {}
-    for recipe in (
-        *exact_cases("dense", dense, 24),
-        *exact_cases("conv", convolution, 12),
-        *generic_cases(),
-        *wide_cases(),
-        *large_cases(),
-    ):
+def recipes() -> dict[str, list[Recipe | Search]]:
+    groups: dict[str, list[Recipe | Search]] = {}
+    exact, rounded = (
+        [*exact_cases("dense", dense, 24), *exact_cases("conv", convolution, 12)],
+        [*generic_cases(), *wide_cases()],
+    )
+    every: list[Recipe | Search] = [*exact, *rounded, *large_cases()]
+    for recipe in every:
         op, rule, _ = recipe.id.split(".")
         groups.setdefault(f"{op}/{rule}", []).append(recipe)
     return groups
