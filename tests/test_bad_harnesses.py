@@ -1,12 +1,12 @@
 """Programs that speak the protocol wrongly: the right verdict, a plain reason, everything else judged, nothing left behind."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_bad_worlds import BAD, CASES, assert_only_the_marked_case, nothing_left
+from waiting import PATIENCE, leaping
 
 from conformance import runner
 from conformance.adapter import AdapterError
@@ -16,7 +16,7 @@ from conformance.sources import Source, load
 from conformance.wire.harness import Crashed, Harness, Launch, Limits, TimedOut
 
 __all__ = ["nothing_left"]
-SHORT = Limits(timeout=5, line=2**20)
+LIMITS = Limits(timeout=PATIENCE, line=2**20)
 SCRIPT = """
 import json, os, sys, time
 FEATURES = ["op.dense", "rule.epsilon", "stabilizer.signed_add", "bias.absorb", "bias.ignore"]
@@ -89,7 +89,7 @@ def program(folder: Path, bad: str = "say(reply)", script: str = SCRIPT) -> tupl
     return sys.executable, "-S", str(path)
 
 
-def judged(argv: tuple[str, ...], limits: Limits = SHORT, cases: list[Case] = CASES) -> list[Result]:
+def judged(argv: tuple[str, ...], limits: Limits = LIMITS, cases: list[Case] = CASES) -> list[Result]:
     (candidate,) = load(Source(command=argv, limits=limits))
     try:
         return list(runner.run(candidate, cases, ["float64"]))
@@ -98,7 +98,7 @@ def judged(argv: tuple[str, ...], limits: Limits = SHORT, cases: list[Case] = CA
 
 
 WORLDS = {
-    "half a line, then nothing": ("say(reply[:20]); time.sleep(1000)", "timeout", "no reply within 5 s"),
+    "half a line, then nothing": ("say(reply[:20]); SILENT", "timeout", "no reply within 600 s"),
     "half a line, then the end": ("say(reply[:20]); os._exit(0)", "error", "the output ended in the middle of a line: b'{"),
     "what is no JSON": ("say('Loading weights...\\n')", "error", "expected one line of JSON, got 'Loading weights"),
     "what is no object": ("say('[1]\\n')", "error", "expected a JSON object"),
@@ -115,18 +115,17 @@ WORLDS = {
     "too few numbers": ("say(reply.replace('\"0x', '\"0x1\", \"0x', 1))", "error", "elements for shape"),
     "no numbers": ("say(reply.replace('0x', 'zero'))", "error", "expected a number, got 'zero"),
     "an error that is none": ("say(json.dumps({'seq': m['seq'], 'error': 'bad'}) + '\\n')", "error", "expected an error with"),
-    "nothing at all": ("time.sleep(1000)", "timeout", "no reply within 5 s"),
-    "the end of its output": ("os.close(1); time.sleep(1000)", "crash", "the program closed its standard output"),
+    "nothing at all": ("SILENT", "timeout", "no reply within 600 s"),
+    "the end of its output": ("os.close(1); time.sleep(10**6)", "crash", "the program closed its standard output"),
     "its end": ("sys.stderr.write('bye\\n'); sys.exit(3)", "crash", "the program ended with status 3; its last words: bye"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_one_bad_reply_spoils_no_other(world: str, tmp_path: Path) -> None:
+def test_one_bad_reply_spoils_no_other(world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad, verdict, reason = WORLDS[world]
-    started = time.monotonic()
-    assert_only_the_marked_case(judged(program(tmp_path, bad)), verdict, reason)
-    assert time.monotonic() - started < 60
+    silent = leaping(monkeypatch, tmp_path / "silent")
+    assert_only_the_marked_case(judged(program(tmp_path, bad.replace("SILENT", silent))), verdict, reason)
 
 
 @pytest.mark.parametrize(
@@ -141,14 +140,12 @@ def test_one_bad_reply_spoils_no_other(world: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_change_the_reply_does_not_change_the_verdict(bad: str, tmp_path: Path) -> None:
-    assert {r.verdict for r in judged(program(tmp_path, bad), Limits(timeout=30))} == {"exact"}
+    assert {r.verdict for r in judged(program(tmp_path, bad), Limits(timeout=PATIENCE))} == {"exact"}
 
 
 def test_sixty_four_mebibytes_are_the_most_of_a_line(tmp_path: Path) -> None:
-    started = time.monotonic()
-    results = judged(program(tmp_path, "[say('x' * 2**20) for _ in iter(int, 1)]"), Limits(timeout=30))
+    results = judged(program(tmp_path, "[say('x' * 2**20) for _ in iter(int, 1)]"), Limits(timeout=PATIENCE))
     assert_only_the_marked_case(results, "error", "a line of more than 64 MiB")
-    assert time.monotonic() - started < 30
 
 
 def test_after_twenty_crashes_in_a_row_the_rest_is_not_run(tmp_path: Path) -> None:
@@ -165,8 +162,8 @@ def test_after_twenty_crashes_in_a_row_the_rest_is_not_run(tmp_path: Path) -> No
     ("script", "reason"),
     [
         ("raise SystemExit(3)", "the program ended with status 3"),
-        ("import os; os.close(1); import time; time.sleep(1000)", "the program closed its standard output"),
-        ("import time; time.sleep(1000)", "no reply within 1 s"),
+        ("import os; os.close(1); import time; time.sleep(10**6)", "the program closed its standard output"),
+        ("import time; time.sleep(10**6)", "no reply within 1 s"),
         ("print('Welcome to R')", "expected one line of JSON, got 'Welcome to R"),
         ('input(); print(\'{"seq": 1, "info": 5}\')', "expected info as the reply to hello"),
         ('input(); print(\'{"seq": 1, "unsupported": "nothing"}\'); input()', "nothing"),
@@ -174,12 +171,10 @@ def test_after_twenty_crashes_in_a_row_the_rest_is_not_run(tmp_path: Path) -> No
     ],
 )
 def test_a_program_that_cannot_start_is_one_line(script: str, reason: str, tmp_path: Path) -> None:
-    started = time.monotonic()
     with pytest.raises(AdapterError) as refused:
-        judged(program(tmp_path, script=script), Limits(timeout=1))
+        judged(program(tmp_path, script=script), Limits(timeout=1 if "no reply" in reason else PATIENCE))
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
-    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("argv", [("no-such-program",), ("/",), (__file__,), ("a\0b",)])
@@ -189,16 +184,14 @@ def test_a_program_that_is_none_is_one_line(argv: tuple[str, ...]) -> None:
 
 
 def test_a_program_that_does_not_read_does_not_block_us(tmp_path: Path) -> None:
-    silent = Harness(Launch(program(tmp_path, script="import time; time.sleep(1000)"), Limits(timeout=1)))
-    started = time.monotonic()
+    silent = Harness(Launch(program(tmp_path, script="import time; time.sleep(10**6)"), Limits(timeout=1)))
     huge: Any = "x" * 2**25
     with pytest.raises(TimedOut, match="no reply within 1 s"):
         silent.ask("hello", huge=huge)
-    assert time.monotonic() - started < 10
     assert silent.process.poll() is not None
 
 
 def test_a_program_that_closes_its_input_is_a_crash(tmp_path: Path) -> None:
-    gone = Harness(Launch(program(tmp_path, script="import os; os.close(0); os._exit(2)"), Limits(timeout=5)))
+    gone = Harness(Launch(program(tmp_path, script="import os; os.close(0); os._exit(2)"), Limits(timeout=PATIENCE)))
     with pytest.raises(Crashed, match="ended with status 2"):
         gone.ask("hello", huge="x" * 2**25)

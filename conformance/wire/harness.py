@@ -95,8 +95,9 @@ class Harness:
         except (OSError, ValueError) as error:
             self._exchange.cleanup()
             raise Crashed(f"{launch.argv[0]} cannot be started: {error}") from None
-        for work in (self._write, self._read, self._drain):
-            threading.Thread(target=work, daemon=True).start()
+        self._draining = threading.Thread(target=self._drain, daemon=True)
+        for thread in (*(threading.Thread(target=work, daemon=True) for work in (self._write, self._read)), self._draining):
+            thread.start()
 
     def use_files(self) -> None:
         """Let large tensors go through the exchange folder, as the program says it can."""
@@ -146,8 +147,8 @@ class Harness:
 
     def _ended(self) -> Crashed:
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(1)
-        time.sleep(0.01)  # let the last words on standard error arrive
+            self.process.wait(GONE)
+            self._draining.join(GONE)  # let the last words on standard error arrive
         status = self.process.returncode
         if status is None:
             return Crashed(f"the program closed its standard output{self.last_words()}")
