@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from conformance import model
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 GROUP = "lrp_conform.candidates"
 DEFAULT = "seeds"

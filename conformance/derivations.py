@@ -16,8 +16,9 @@ from conformance.case import Answer, Question, pose
 from conformance.judge import Target, ratio
 from conformance.numbers import exact_array, float_array, floats, rational, tensor
 from lrp_ref.engine import Share, normalized, received_by, shares_to_result
-from lrp_ref.gauges import allowed, allowed_forward, gauges
+from lrp_ref.gauges import allowed, gauges
 from lrp_ref.problem import Problem
+from lrp_ref.rounding import allowed_forward
 
 Json = dict[str, Any]
 Values = tuple[list[int], list[Fraction]]  # a shape, and the elements in row-major order

@@ -11,7 +11,8 @@ import numpy as np
 from conformance.case import Answer, Case, Question, answer
 from conformance.deviations import BY_NAME, Deviation, applicable, apply, libraries, padded, pairs
 from conformance.numbers import float_array, floats, nearest, parse, rational
-from lrp_ref.gauges import UNIT_ROUNDOFF, allowed, allowed_forward
+from lrp_ref.gauges import allowed
+from lrp_ref.rounding import UNIT_ROUNDOFF, allowed_forward
 
 Array = Any
 

@@ -10,7 +10,7 @@ from conformance.case import Case
 from conformance.deviations import applied
 from conformance.judge import PASSES, Explanation
 from conformance.results import Result
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 FOR, AGAINST, OPEN, SILENT = "for", "against", "open", "silent"
 

@@ -22,7 +22,7 @@ from conformance.guesses import arrays, close, difference, equal, explanations, 
 from conformance.numbers import float_array, tensor
 from conformance.smoke_questions import Layer, Spec, layers, posed
 from lrp_ref.arrays import LRPError
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 TRIES = 10  # cases that may prove that a feature is answered
 FINE = {"float64": 38, "float32": 12}  # bits behind the point that an answer of this dtype must carry

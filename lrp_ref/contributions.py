@@ -11,7 +11,7 @@ The engine asks contributions for two things only, `rows()` and `distribute(s)`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
 from typing import Any
@@ -176,29 +176,29 @@ class Separable:
 
     def positive_part(self) -> "Separable":
         V, u = self._product()
-        return Separable(((pos(V), pos(u)), (neg(V), neg(u))), disjoint=True)
+        return replace(self, terms=((pos(V), pos(u)), (neg(V), neg(u))), disjoint=True)
 
     def negative_part(self) -> "Separable":
         V, u = self._product()
-        return Separable(((neg(V), pos(u)), (pos(V), neg(u))), disjoint=True)
+        return replace(self, terms=((neg(V), pos(u)), (pos(V), neg(u))), disjoint=True)
 
     def magnitude(self) -> "Separable":
         if not self.disjoint:
             self._product()
-        return Separable(tuple((absolute(V), u.map(absolute)) for V, u in self.terms))
+        return replace(self, terms=tuple((absolute(V), u.map(absolute)) for V, u in self.terms), disjoint=False)
 
     def gauge(self) -> "Separable":
         """sum of |v_ji| |u_i|: the work that any admissible way of forming n_ji may do."""
         return Separable(tuple((V.gauge(), u.map(absolute)) for V, u in self.terms))
 
     def __add__(self, other: "Separable") -> "Separable":
-        return Separable(self.terms + other.terms)
+        return replace(self, terms=self.terms + other.terms, disjoint=False)
 
     def __sub__(self, other: "Separable") -> "Separable":
         return self + (-1) * other
 
     def __rmul__(self, factor: Number) -> "Separable":
-        return Separable(tuple((V, factor * u) for V, u in self.terms))
+        return replace(self, terms=tuple((V, factor * u) for V, u in self.terms), disjoint=False)
 
     def contributions(self) -> "Separable":
         return self

@@ -160,12 +160,18 @@ def normalized(problem: Problem) -> Iterator[Share]:
 
 
 def parts_of(problem: Problem, bias: Array, y: Array) -> list[Part]:
-    """The rule's parts, with the bias as its mode has it."""
+    """The rule's parts, with the bias as its mode has it, and rescaled where a half is empty."""
+    parts = stated(problem, bias, y)
+    return problem.rule.rescaled(parts) if isinstance(problem.rule, AlphaBeta) else parts
+
+
+def stated(problem: Problem, bias: Any, y: Any) -> list[Part]:
+    """The rule's own parts, with the bias as its mode has it."""
     ignored = problem.bias in ("ignore", "share")
     parts: list[Part] = problem.rule.parts(problem.weights, problem.inputs, 0 * bias if ignored else bias, y)
     if problem.bias in ("raw", "full_in_both"):
         parts = [part._replace(c=bias) for part in parts]
-    return problem.rule.rescaled(parts) if isinstance(problem.rule, AlphaBeta) else parts
+    return parts
 
 
 def received_by(problem: Problem, shares: list[Share]) -> tuple[Array, ...]:

@@ -1,78 +1,39 @@
 """Errors through one node: from its inputs to its output, and from its relevance to theirs. `network_bounds` derives them.
 
-Everything here is float64, and e is the error of a value, E that of the relevance arriving at it.
+Everything here is float64, and e is the error of a value, E that of the relevance arriving at it. What an error of x does to a
+layer, the layer says (`layers/drift.py`); what it does to a rule, the rule's own text says (`uncertain.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from lrp_ref.arrays import Array, Number, absolute, is_exact, namespace, pos, where
-from lrp_ref.bends import LARGEST, Rivals, capped, output_error, rivals_of, steepened, through, weight_errors
+from lrp_ref.arrays import Array, LRPError, absolute, is_exact, namespace, pos, where
 from lrp_ref.composites import Assign
-from lrp_ref.contributions import Inputs, Separable, Structured, structured
-from lrp_ref.engine import Share, as_tuple, normalized
-from lrp_ref.gauges import SMALLEST, UNIT_ROUNDOFF, allowed_forward, constant_work, fan, gamma, in_float64, underflow
-from lrp_ref.layers import LRN, Activation, BatchNorm, Embedding, Layer, MaxPool, Softmax
-from lrp_ref.layers.pooling import taps_of
+from lrp_ref.contributions import Inputs, Separable
+from lrp_ref.engine import Share, as_tuple, normalized, stated
+from lrp_ref.gauges import constant_work, fan, in_float64, underflow
+from lrp_ref.layers import Layer
+from lrp_ref.layers.drift import Drift, drift_of
 from lrp_ref.problem import Problem, entered, settle
-from lrp_ref.rules import GeneralizedGamma
+from lrp_ref.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, capped, gamma
 from lrp_ref.stabilizers import rms
+from lrp_ref.uncertain import Ball, Choice, UncertainInputs, UncertainWeights, as_ball
 
 OFF_AXIS = ("unsigned_add", "drop", "abs_share")  # stabilisers with a pole at d = -epsilon
 COUPLED = ("rms_scaled", "std_scaled")
 
 
-@dataclass(frozen=True)
-class Uncertain(Inputs):
-    """Inputs with a bound on the error of each; a rule's functions of them are 1-Lipschitz, and pos and neg cut off."""
-
-    errors: tuple[Array, ...]
-
-    def map(self, f: Callable[[Array], Array]) -> "Uncertain":
-        return Uncertain(tuple(map(f, self.arrays)), self.errors)
-
-    def positive_part(self) -> "Uncertain":
-        parts = super().positive_part().arrays
-        return Uncertain(parts, tuple(where(a + e > 0, e, 0) for a, e in zip(self.arrays, self.errors, strict=True)))
-
-    def negative_part(self) -> "Uncertain":
-        parts = super().negative_part().arrays
-        return Uncertain(parts, tuple(where(a - e < 0, e, 0) for a, e in zip(self.arrays, self.errors, strict=True)))
-
-    def __rmul__(self, factor: Number) -> "Uncertain":
-        return Uncertain(tuple(factor * a for a in self.arrays), tuple(abs(factor) * e for e in self.errors))
-
-
 def forward_error(layer: Layer, given: Sequence[Array], errors: Sequence[Array], dtype: str) -> Array:
     """e of the layer's output: what its inputs' errors do to it, and its own rounding."""
-    layer, u = in_float64_fields(layer), UNIT_ROUNDOFF[dtype]
-    if isinstance(layer, BatchNorm):
-        layer = replace(layer, linearization=None)
+    layer = in_float64_fields(layer)
     lead, x = entered(layer, tuple(given))
     affine = layer.affine(*x)
-    y, xp = affine.y, namespace(affine.y)
-    if isinstance(layer, Embedding):
-        return 0 * xp.reshape(y, (*lead, *y.shape[1:]))
-    e = [xp.reshape(a, b.shape) for a, b in zip(errors, x, strict=True)]
-    if isinstance(layer, Activation | LRN):
-        found = output_error(layer, affine, e[0], u)
-    elif isinstance(layer, Softmax):
-        spread = xp.expm1(2 * xp.max(e[0], axis=layer.axis, keepdims=True))
-        found = y * (spread + gamma(y.shape[layer.axis] + 16, u))
-    elif isinstance(layer, MaxPool):
-        found = reduce(xp.maximum, taps_of(layer, e[0], 0)[2])
-    else:
-        weights, inputs = structured(affine.maps, affine.inputs)
-        inherited = Separable(((weights.magnitude(), Inputs(tuple(e))),)).rows()
-        work = absolute(affine.bias) if affine.bias_work is None else affine.bias_work
-        ones = weights.connections().contributions().rows()
-        m = round(float(xp.max(ones))) + affine.roundings
-        found = inherited + allowed_forward((weights * inputs).gauge().rows() + work + inherited, m, dtype)
-        found = where(found * 0 + ones + absolute(affine.bias) > 0, found, 0)
-    return capped(xp.reshape(found + 0 * y, (*lead, *y.shape[1:])))
+    y, e = affine.y, _like(errors, x)
+    found = drift_of(layer, affine, x, e, dtype).y
+    return capped(namespace(y).reshape(found + 0 * y, (*lead, *y.shape[1:])))
 
 
 def relevance_errors(
@@ -90,24 +51,18 @@ def relevance_errors(
     conventions = {"stabilizer": rule.stabilizer, "bias": rule.bias, "dialect": rule.dialect}
     problem = settle(layer, tuple(given), relevance, in_float64_fields(rule.rule), **conventions)  # type: ignore[arg-type]
     E, e_y = (xp.reshape(a, problem.arrived.shape) for a in (E, e_y))
-    known = isinstance(layer, Embedding)
-    e = tuple(0 * a if known else xp.reshape(b, a.shape) for a, b in zip(problem.inputs.arrays, errors, strict=True))
-    problem = replace(problem, inputs=Uncertain(problem.inputs.arrays, e))
-    bent = weight_errors(layer, problem.affine, e[0], u)
-    off = _Off(e_y, 0 * e_y)
-    if bent is not None and problem.affine.is_sum and problem.bias not in ("ignore", "share"):  # a tangent's bias moves too
-        off = _Off(e_y, e_y + _moved(problem.weights * problem.inputs, bent).rows())
-    R, E = _shared(problem, off, bent, E, dtype) if problem.bias == "share" else (absolute(problem.arrived), E)
+    _, x = entered(problem.layer, tuple(given))
+    drift = drift_of(problem.layer, problem.affine, x, _like(errors, x), dtype)
     m, n = fan(problem)
-    rivals = rivals_of(layer, problem.inputs.arrays[0], e[0]) if isinstance(layer, MaxPool) else None
+    off = _off(problem, drift, _like(errors, x), e_y, gamma(m + 5, u))
+    R, E = _shared(problem, off, E, dtype) if problem.bias == "share" else (absolute(problem.arrived), E)
+    rivals = None if drift.rivals is None else drift.rivals()
     found = []
-    parts = [
-        _uncertain(problem, share, off, through(problem.rule, bent, problem.weights), rivals, m, u)
-        for share in normalized(problem)
-    ]
+    parts = _parts(problem, rule.rule, off, rivals, m, u)
     for k, part in enumerate(parts):
-        share, A, N, delta = part
-        unsure = _unsure(problem, share, layer, e[0], e_y + off.bias)
+        share, A, N, delta, unsure = part
+        if drift.doubtful is not None:
+            unsure = unsure | drift.doubtful
         P, q, reach = _reciprocals(problem, share, delta, u)
         live = share.active != 0
         scale = absolute(share.part.scale + 0 * R)
@@ -120,50 +75,121 @@ def relevance_errors(
         moved = as_tuple(N.distribute(capped(felt * heard)))
         found.append(_handed(problem, A, felt * heard, felt * wrong, moved, P, (m, n), dtype))
         if problem.bias == "redistribute":
-            h, dh = _taken(part, reach + off.bias, m, u)
+            h, dh = _taken(part, reach + off.bias.error, m, u)
             count = problem.weights.connections().contributions().rows() + 0 * R
             scale = where(count > 0, scale / where(count > 0, count, 1), 0)
             lost = scale * where(unsure, (h + dh) * wrong, h * wrong + dh * heard)
             flat = problem.weights.connections().contributions()
-            still = tuple(0 * a for a in e)
+            still = tuple(0 * a for a in problem.inputs.arrays)
             found.append(_handed(problem, flat, scale * (h + dh) * heard, lost, still, P, (m, n), dtype))
         if rivals is not None:
             most = 1 if share.part.over is not None else namespace(R).maximum((absolute(share.d) + delta) * P, 0 * R + 1)
-            found.append([(rivals.handed((R + E) * most), 0 * a) for a in e])
+            found.append([(rivals.handed((R + E) * most), 0 * a) for a in problem.inputs.arrays])
     columns = zip(*found, strict=True)
     sums = [(reduce(add, (c[0] for c in column)), reduce(add, (c[1] for c in column))) for column in columns]
-    shapes = [(*problem.lead, *a.shape[1:]) for a in e]
+    shapes = [(*problem.lead, *a.shape[1:]) for a in problem.inputs.arrays]
     return [(capped(xp.reshape(B, s)), capped(xp.reshape(M, s))) for (B, M), s in zip(sums, shapes, strict=True)]
 
 
-class _Off(NamedTuple):
-    """How far the output, and the bias where it depends on x, may be off."""
+def _like(errors: Sequence[Array], x: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The inputs' errors, with all batch axes as one; indices are never off."""
+    return tuple(
+        namespace(a).reshape(a, b.shape) if is_exact(b) or namespace(b).isdtype(b.dtype, "real floating") else 0 * in_float64(b)
+        for a, b in zip(errors, x, strict=True)
+    )
 
-    output: Array
-    bias: Array
+
+class _Off(NamedTuple):
+    """What a rule reads, and how far each of it may be off."""
+
+    weights: UncertainWeights
+    inputs: UncertainInputs
+    bias: Ball
+    output: Ball
+
+
+def _off(problem: Problem, drift: Drift, e: tuple[Array, ...], e_y: Array, rounds: float) -> _Off:
+    affine, arrays = problem.affine, problem.inputs.arrays
+    bends = drift.weights or tuple(None for _ in arrays)
+    weights = UncertainWeights(problem.weights.maps, problem.weights.ones, bends, rounds)
+    inputs = UncertainInputs(arrays, e if drift.inputs is None else drift.inputs)
+    if affine.serves is not None and drift.doubtful is None:
+        raise LRPError(
+            f"bounds are not known for {type(problem.layer).__name__}, some of whose outputs take no part; it does not say "
+            "which an error may change; give Drift(doubtful=...)"
+        )
+    bias, moves = 0 * e_y, any(d is not None for d in bends)
+    if drift.bias is not None:
+        bias = bias + drift.bias
+    elif moves and affine.is_sum:  # b = y - W x moves with both
+        bias = e_y + (weights * inputs).errors().rows()
+    elif moves and bool(namespace(affine.bias).any(affine.bias != 0)):
+        raise LRPError(
+            f"bounds are not known for {type(problem.layer).__name__}, whose weights move with x; it does not say how far "
+            "its bias does; give Drift(bias=...)"
+        )
+    if problem.bias in ("ignore", "share"):
+        return _Off(weights, inputs, Ball(affine.bias, 0 * bias), Ball(affine.y, e_y))
+    return _Off(weights, inputs, Ball(affine.bias, bias), Ball(affine.y, e_y))
 
 
 class _Part(NamedTuple):
-    """A part with its work gauge A, the errors N of its contributions, and delta, how far its denominators may be off."""
+    """A part with its work gauge A, the errors N of its contributions, delta, how far its denominators may be off, and the
+    outputs of which an error decides whether it serves them."""
 
     share: Share
     A: Separable
     N: Separable
     delta: Array
+    unsure: Array
 
 
-def _uncertain(problem: Problem, share: Share, off: _Off, bent: Any, rivals: Rivals | None, m: int, u: float) -> _Part:
-    A, N = share.part.n.gauge(), _moved(share.part.n, bent)
-    shift = steepened(problem.rule, off.bias, absolute(problem.affine.bias)) + 0 * problem.arrived
-    delta = shift + N.rows() + gamma(m + 5, u) * (A.rows() + N.rows() + _constant(problem, share))
-    return _Part(share, A, N, delta if rivals is None else delta + rivals.spread)
+def _parts(problem: Problem, rule: Any, off: _Off, rivals: Any, m: int, u: float) -> list[_Part]:
+    """The rule's parts, and what its own text makes of numbers that may be off."""
+    twin = replace(problem, weights=off.weights, inputs=off.inputs, rule=_reading(problem.rule, rule, off.inputs))
+    try:
+        said = [_said(part) for part in stated(twin, off.bias, off.output)]
+    except (TypeError, AttributeError) as error:
+        raise LRPError(
+            f"bounds are not known for {type(rule).__name__}, whose text leaves the algebra of W, x, b and y: {error}"
+        ) from None
+    found = []
+    for share, (n, c, doubtful) in zip(normalized(problem), said, strict=True):
+        by_size = problem.stabilizer.kind == "abs_share" and share.part.over is None
+        A, N = share.part.n.gauge(), (absolute(n) if by_size else n).errors()
+        constant = constant_work(problem, share, (problem.weights * problem.inputs).gauge().rows() + 0 * problem.arrived)
+        delta = c.error + 0 * problem.arrived + N.rows() + gamma(m + 5, u) * (A.rows() + N.rows() + constant)
+        found.append(_Part(share, A, N, delta if rivals is None else delta + rivals.spread, doubtful | (0 * delta != 0)))
+    return found
+
+
+def _reading(settled: Any, rule: Any, inputs: UncertainInputs) -> Any:
+    """The settled rule with what it read off x ("min", "max" of a sample) as far off as the sample's largest error."""
+    read = [f.name for f in fields(rule) if isinstance(getattr(rule, f.name), str)] if is_dataclass(rule) else []
+    made = {name: getattr(settled, name) for name in read if isinstance(getattr(settled, name), Inputs)}
+
+    def largest(e: Array) -> Array:
+        return namespace(e).max(e, axis=tuple(range(1, e.ndim)), keepdims=True) + 0 * e if 0 not in e.shape else e
+
+    errors = tuple(map(largest, inputs.errors))
+    return replace(settled, **{name: UncertainInputs(a.arrays, errors) for name, a in made.items()}) if made else settled
+
+
+def _said(part: Any) -> tuple[Any, Ball, Array]:
+    """The contributions and the bias of a part of an uncertain rule, and where an error decides whether it serves."""
+    if isinstance(part.scale, Ball) or hasattr(part.scale, "shape"):
+        raise TypeError("a factor that is no number")
+    if isinstance(part.over, Ball) and bool(namespace(part.over.error).any(part.over.error != 0)):
+        raise TypeError("a divisor of its own that moves with x")
+    doubtful = part.where.doubtful if isinstance(part.where, Choice) else False
+    return part.n, as_ball(part.c), doubtful
 
 
 def _may_be_empty(problem: Problem, part: _Part, off: _Off, u: float) -> Array:
     """Where an error may decide whether a half is empty: not where it has neither contributions nor a bias of its sign."""
     b = problem.affine.bias
     work = absolute(b) if problem.affine.bias_work is None else problem.affine.bias_work
-    signed = absolute(b) >= (problem.affine.roundings + 4) * u * work + off.bias
+    signed = absolute(b) >= (problem.affine.roundings + 4) * u * work + off.bias.error
     empty = (part.A.rows() + part.N.rows() == 0) & (part.share.part.c == 0) & signed
     return (absolute(part.share.d) <= part.delta) & (part.delta > 0) & ~empty
 
@@ -180,26 +206,15 @@ def _handed(
     return [((1 + g) * b + c + g * a + SMALLEST[dtype] * d, a + b) for a, b, c, d in columns]
 
 
-def _moved(contributions: Separable, bent: Any) -> Separable:
-    """N: the error of every contribution, as a sum of terms |V| e, and |V' - V| (|u| + e) where weights depend on x."""
-    found = []
-    for V, u in contributions.terms:
-        errors = u.errors if isinstance(u, Uncertain) else tuple(0 * a for a in u.arrays)
-        found.append((V.magnitude(), Inputs(errors)))
-        if bent is not None:
-            far = tuple(absolute(a) + b for a, b in zip(u.arrays, errors, strict=True))
-            found.append((Structured((bent,), V.ones), Inputs(far)))
-    return Separable(tuple(found))
-
-
-def _shared(problem: Problem, off: _Off, bent: Any, E: Array, dtype: str) -> tuple[Array, Array]:
+def _shared(problem: Problem, off: _Off, E: Array, dtype: str) -> tuple[Array, Array]:
     """|R| and E of what the inputs share under bias="share": F R with F = |s| / (|s| + |b|), s the sum of contributions."""
     u, (m, _) = UNIT_ROUNDOFF[dtype], fan(problem)
     z, b = problem.weights * problem.inputs, absolute(problem.affine.bias) + 0 * problem.arrived
-    N = _moved(z, bent)
+    N = (off.weights * off.inputs).errors()
     s = absolute(z.rows() + 0 * problem.arrived)
     ds = N.rows() + gamma(m + 5, u) * (z.gauge().rows() + N.rows())
-    db = 4 * u * b + (off.output + N.rows() if bent is not None and problem.affine.is_sum else 0)
+    moves = any(d is not None for d in off.weights.bends)
+    db = 4 * u * b + (off.output.error + N.rows() if moves and problem.affine.is_sum else 0)
 
     def factor(s: Array, b: Array) -> Array:
         return where(s + b > 0, s / where(s + b > 0, s + b, 1), 1)
@@ -219,24 +234,6 @@ def _taken(part: _Part, reach: Array, m: int, u: float) -> tuple[Array, Array]:
     h = absolute(share.part.c) + absolute(added) + where(added != 0, absolute(share.stabilized), 0)
     rows = part.N.rows() + gamma(m + 5, u) * (part.A.rows() + part.N.rows())
     return h, reach + rows + 8 * u * h
-
-
-def _unsure(problem: Problem, share: Share, layer: Layer, e: Array, e_y: Array) -> Array:
-    """Where an error may decide whether the part serves."""
-    found = problem.arrived != problem.arrived
-    if problem.affine.serves is not None and isinstance(layer, BatchNorm):  # which serve where x is not the mean
-        mean = namespace(e).reshape(layer.mean, (1, -1, *(1,) * (e.ndim - 2)))
-        found = found | ((absolute(problem.affine.inputs[0] - mean) <= e) & (e > 0))
-    if share.part.where is None:
-        return found
-    y = problem.flat(problem.affine.y)
-    unbiased = isinstance(problem.rule, GeneralizedGamma) and problem.rule.branch == "unbiased"
-    return found | ((absolute(y - problem.flat(problem.affine.bias) if unbiased else y) <= e_y) & (e_y > 0))
-
-
-def _constant(problem: Problem, share: Share) -> Array:
-    """The magnitudes behind what belongs to no input."""
-    return constant_work(problem, share, (problem.weights * problem.inputs).gauge().rows() + 0 * problem.arrived)
 
 
 def _reciprocals(problem: Problem, share: Share, delta: Array, u: float) -> tuple[Array, Array, Array]:

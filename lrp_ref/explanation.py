@@ -18,9 +18,10 @@ import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
 from lrp_ref.composites import Assign, Composite
-from lrp_ref.gauges import UNIT_ROUNDOFF, in_float64
+from lrp_ref.gauges import in_float64
 from lrp_ref.ledger import Ledger, NetworkLedger, NodeAccount
 from lrp_ref.network import Network, Node, inputs_of, run, told
+from lrp_ref.rounding import UNIT_ROUNDOFF
 from lrp_ref.seeds import seeded
 
 if TYPE_CHECKING:

@@ -30,11 +30,9 @@ from lrp_ref.engine import Share, as_tuple, normalized, parts_of
 from lrp_ref.maps import DenseMap
 from lrp_ref.printing import shapes
 from lrp_ref.problem import Problem, settle
+from lrp_ref.rounding import SMALLEST, UNIT_ROUNDOFF, gamma
 from lrp_ref.rules import Part
 from lrp_ref.stabilizers import Stabilizer
-
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-SMALLEST = {"float64": 2.0**-1074, "float32": 2.0**-149, "float16": 2.0**-24, "bfloat16": 2.0**-133}
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,16 +269,6 @@ def allowed(G: Any, H: Any, S: Any, fan_in: int, fan_out: int, kappa: float, dty
         return G * 0 + float("inf")
     spread = (1 + gamma(fan_out + 4, u)) * (1 + u) - 1 + 2 * u
     return (spread * G + gamma(fan_in + 3, u) * H) / (1 - rho) + eta * S
-
-
-def allowed_forward(Y: Any, fan_in: int, dtype: str) -> Any:
-    """The bound of the layer's output: gamma_(m+4) sum |w x| + |b|, and underflow."""
-    return gamma(fan_in + 4, UNIT_ROUNDOFF[dtype]) * Y + SMALLEST[dtype] * (fan_in + 2)
-
-
-def gamma(k: int, u: float) -> float:
-    """gamma_k = k u / (1 - k u), infinite where k u >= 1."""
-    return k * u / (1 - k * u) if k * u < 1 else float("inf")
 
 
 def ledger_tolerance(problem: Problem, shares: list[Share]) -> Array:

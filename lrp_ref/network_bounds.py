@@ -12,7 +12,7 @@ a maximum has the largest e of its window, an activation L e + 8u |y| with its L
 x + e <= 0, so that units that are surely off stay exact.
 
 Backward, per part n of a rule (A >= |n| its work gauge, Z = sum A + |c|, D = stab(d)). N is what the errors e can do to n:
-the rule's own text runs on inputs that carry their error (`Uncertain`), and sum |v| e over its terms v u bounds |n' - n|.
+the rule's own text runs on inputs that carry their error (`uncertain.py`), and sum |v| e over its terms v u bounds |n' - n|.
 The computed denominator lies within delta of d, its reciprocal within q of 1 / D, and is at most P:
 
     delta = sum N + gamma_(m+5) (Z + sum N),   P = sup 1 / |stab(d + t)|,   q = sup |1 / stab(d + t) - 1 / D| + 4u P
@@ -27,10 +27,10 @@ so that input i receives, over all parts and outputs, and with the roundings of 
 
 plus underflow. Relevance of a value that k nodes read adds k u sum of their messages.
 
-Where weights depend on x (linearised activations, response norms) they are off by what `bends` derives, and N gains
-|W' - W| (|x| + e); the bias of a tangent, y - W x, is off by e_y + N. Under bias="share" the R and E above are those of
-F R with F = |s| / (|s| + |b|), which is monotone in |s|. Under bias="redistribute" (c + D - d) over the number of
-connections is one more contribution, off by |D' - D| and what rounding and e do to the sum of n.
+Where weights depend on x (linearised activations, response norms) they are off by what the layer says (`layers/drift.py`; a
+layer that says nothing is refused), and N gains |W' - W| (|x| + e); the bias of a tangent, y - W x, is off by e_y + N. Under
+bias="share" the R and E above are those of F R with F = |s| / (|s| + |b|), which is monotone in |s|. Under bias="redistribute"
+(c + D - d) over the number of connections is one more contribution, off by |D' - D| and what rounding and e do to the sum of n.
 
 Where an error decides a branch, all branches count: the taps of a maximum that may win, both parts of generalised gamma
 where z may have either sign, a ReLU's gradient where x may, an element that may be the mean under "at_mean_zero", a half
@@ -48,12 +48,12 @@ from operator import add
 from typing import Any
 
 from lrp_ref.arrays import Array, absolute, count_of, full, namespace, where
-from lrp_ref.bends import LARGEST, capped
 from lrp_ref.composites import Assign
 from lrp_ref.errors import as_float64, forward_error, relevance_errors
-from lrp_ref.gauges import UNIT_ROUNDOFF, gamma, in_float64
+from lrp_ref.gauges import in_float64
 from lrp_ref.layers.activation import softmax
 from lrp_ref.network import Network, inputs_of, told
+from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF, capped, gamma
 from lrp_ref.seeds import chosen
 
 
@@ -106,7 +106,7 @@ def network_bounds(
     """
     x = {name: as_float64(a) for name, a in values.items()}
     R = {name: in_float64(a) for name, a in arriving.items()}
-    e = {name: 0 * R[name] for name in net.inputs}
+    e = {name: 0 * in_float64(values[name]) for name in net.inputs}
     for node in net.nodes:
         with told(node):
             given, errors = ([table[name] for name in inputs_of(node)] for table in (x, e))

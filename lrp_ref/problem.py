@@ -34,6 +34,7 @@ class Problem:
     lead: tuple[int, ...]
     padded: Any
     structured_twin: Callable[[], "Problem"]
+    layer: Layer
 
     @property
     def epsilon(self) -> Any:
@@ -113,7 +114,7 @@ def settle(
     def twin() -> Problem:
         return settle(layer, x, relevance, rule, stabilizer, bias)
 
-    return Problem(affine, weights, inputs, resolved, bias, stabilizer, arrived, lead, padded, twin)
+    return Problem(affine, weights, inputs, resolved, bias, stabilizer, arrived, lead, padded, twin, layer)
 
 
 def entered(layer: Layer, given: tuple[Array, ...], trusted: bool = False) -> tuple[tuple[int, ...], tuple[Array, ...]]:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array
-from lrp_ref.bends import LARGEST
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF
 
 VACUOUS = 0.1  # of the largest relevance: a larger bound proves nothing
 VERDICTS = ("agrees", "close", "unproved", "deviates")

@@ -20,14 +20,13 @@ from conformance.compare.check import Check, check
 from conformance.compare.given import Given
 from conformance.compare.hints import Alternative, Otherwise, hint
 from lrp_ref.arrays import Array
-from lrp_ref.bends import LARGEST, capped
 from lrp_ref.composites import Assign
 from lrp_ref.errors import forward_error, relevance_errors
 from lrp_ref.explanation import started
-from lrp_ref.gauges import UNIT_ROUNDOFF
 from lrp_ref.network import Network, Node, inputs_of, told
 from lrp_ref.network_bounds import seed_error
 from lrp_ref.problem import output
+from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF, capped
 
 SEED = "(seed)"
 

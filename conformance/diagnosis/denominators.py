@@ -21,8 +21,8 @@ from conformance.case import Case, Question, pose, rational_roots
 from conformance.diagnosis.spans import Span
 from conformance.numbers import exact_array, rational
 from lrp_ref.engine import normalized
-from lrp_ref.gauges import UNIT_ROUNDOFF
 from lrp_ref.problem import Problem
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 UNMEASURED = ("redistribute", "share")  # bias modes whose answer is no single quotient
 ROUNDINGS = 12  # of a quotient, a product, a scaled weight and their composition, beside the sums

@@ -11,7 +11,8 @@ import numpy as np
 
 import lrp_ref as lrp
 from conformance.numbers import floats
-from lrp_ref.gauges import UNIT_ROUNDOFF, allowed
+from lrp_ref.gauges import allowed
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 Array = np.ndarray
 EXACT_ENTRIES = 4096  # of a matrix up to which rationals are quick

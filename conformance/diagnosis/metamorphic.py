@@ -29,7 +29,7 @@ import numpy as np
 import lrp_ref as lrp
 from conformance import asking
 from conformance.diagnosis import jacobian
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 Array = np.ndarray
 Explain = Callable[[Array, Array], tuple[Array, Array]]

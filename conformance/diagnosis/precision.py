@@ -27,7 +27,7 @@ from conformance.judge import PASSES
 from conformance.numbers import exact_array, rational
 from conformance.results import Result
 from lrp_ref.engine import normalized
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from conformance.judge import Judgement, Target, bit_equal, element, forward_mismatch, invalid, ratio, vacuous
 from conformance.network.case import NetworkCase
 from conformance.numbers import float_array, floats
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 Array = Any
 NO_NODES = "the input is off; the adapter returns no nodes, so that the first diverging one is not known"

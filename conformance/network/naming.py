@@ -12,7 +12,7 @@ from conformance.network.hypotheses import Hypothesis, hypotheses
 from conformance.numbers import floats
 from conformance.results import Result
 from lrp_ref import LRPError
-from lrp_ref.gauges import UNIT_ROUNDOFF
+from lrp_ref.rounding import UNIT_ROUNDOFF
 
 SCREEN = 0.1  # of the largest relevance: a reading further off than its bound may be wide explains nothing
 

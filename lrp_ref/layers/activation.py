@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from lrp_ref.arrays import Array, LRPError, Number, constant, elementwise, full, namespace, number, pos, where
+from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, elementwise, full, namespace, number, pos, where
 from lrp_ref.layers.affine import Affine
+from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.maps import Routed
+from lrp_ref.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, gamma
 
 LINEARIZATIONS = ("identity", "gradient", "ratio")
 
@@ -45,7 +47,7 @@ class Activation:
         return self.slope if isinstance(self.slope, tuple) else (self.slope,)
 
     def affine(self, x: Array) -> Affine:
-        f, derivative = FUNCTIONS[self.function]
+        f, derivative, *_ = FUNCTIONS[self.function]
         parameters, one = self._parameters(x), full((1,) * x.ndim, 1, x)
         y, weight = cache(lambda: f(x, *parameters)), one
         if self.linearization == "gradient":
@@ -54,6 +56,29 @@ class Activation:
             weight = where(x == 0, 0 * x, y() / where(x == 0, one + 0 * x, x))
         zero = constant((1, *x.shape[1:]), 0, x)
         return Affine((Routed(weight, _same, _same),), (x,), zero, y, roundings=4 * (weight is not one))
+
+    def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
+        """L e and the rounding of f, where L, and how far its slope moves, are columns of its row."""
+        (x0,), (e0,), u = x, e, UNIT_ROUNDOFF[dtype]
+        row, parameters = Function(*FUNCTIONS[self.function]), self._parameters(x0)
+        if row.reach is None or row.bend is None:
+            raise LRPError(
+                f"bounds are not known for the activation {self.function!r}: its row of FUNCTIONS does not say how steep it "
+                "is; give it reach and bend"
+            )
+        reach = row.reach(x0, e0, *parameters)
+        off = reach * e0 + (0 if row.work is None else 8 * (u * (absolute(affine.y) + row.work) + SMALLEST[dtype]))
+        if self.linearization == "identity":
+            return Drift(off)
+        weight = affine.maps[0].weight
+        if row.homogeneous or self.linearization == "gradient":
+            rounding = u * absolute(weight) if row.homogeneous else 16 * u * (1 + absolute(weight))
+            bent = row.bend(x0, e0, u, *parameters) + rounding
+        else:
+            clear = absolute(x0) > e0
+            gap = where(clear, absolute(x0) - e0, 1)
+            bent = where(clear, (off + absolute(weight) * e0) / gap, LARGEST) + 16 * u * absolute(weight)
+        return Drift(off, (Routed(bent + 0 * x0, _same, _same),))
 
     def _parameters(self, x: Array) -> tuple[Any, ...]:
         """What the function takes besides x, in the arithmetic of x."""
@@ -88,6 +113,12 @@ class Softmax:
             raise LRPError(f"Softmax: expected an axis from 1 to {x.ndim - 1}, got {self.axis}")
         one, zero = full((1,) * x.ndim, 1, x), constant((1, *x.shape[1:]), 0, x)
         return Affine((Routed(one, _same, _same),), (x,), zero, softmax(x, self.axis))
+
+    def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
+        """Every exponential, and their sum, grows by a factor of at most exp(max e): y (exp(2 max e) - 1), and rounding."""
+        xp, count = namespace(x[0]), x[0].shape[self.axis]
+        spread = xp.expm1(2 * xp.max(e[0], axis=self.axis, keepdims=True))
+        return Drift(affine.y * (spread + gamma(count + 16, UNIT_ROUNDOFF[dtype])))
 
 
 def softmax(x: Array, axis: int) -> Array:
@@ -139,16 +170,88 @@ def _halfway(x: Array, slope: Any) -> Array:
     return slope * x + number(Fraction(1, 2), x)
 
 
-Function = Callable[..., Array]  # of x, and of the slope, or of low and high, where it has them
+def _near(x: Array, e: Array, at: Any, slack: Any = 0) -> Array:
+    """1 where an error of x may carry it over `at`, else 0; `slack` is what rounding may do to `at` itself."""
+    reach = e + slack
+    return where((absolute(x - at) <= reach) & (reach > 0), full(x.shape, 1, x), 0)
+
+
+def _steepest(x: Array, e: Array, a: Any) -> Array:
+    """max(1, |a|)."""
+    return namespace(x).maximum(full(x.shape, 1, x), abs(a) + 0 * x)
+
+
+def _over_bounds(x: Array, e: Array, u: float, low: Any, high: Any) -> Array:
+    """How far the gradient of clip may move: it jumps by 1 at either bound."""
+    ends = [end for end in (low, high) if end is not None]
+    return sum((_near(x, e, end, 2 * u * abs(end)) for end in ends), 0 * x)
+
+
+class Function(NamedTuple):
+    """An activation function f, each column a function of x and of the slope, or of low and high, where f has them.
+
+    value: f(x). slope: f'(x). For the bounds of networks, in float64, and None where they are not known:
+    reach(x, e, ...): a Lipschitz constant of f within e of x. bend(x, e, u, ...): how far f' may move within e of x, where the
+    place of a kink is itself rounded to u. work: the magnitudes, besides |y|, that computing y passes through; None if y is
+    never rounded. homogeneous: f(x) = f'(x) x.
+    """
+
+    value: Callable[..., Array]
+    slope: Callable[..., Array]
+    reach: Callable[..., Any] | None = None
+    bend: Callable[..., Any] | None = None
+    work: float | None = 0
+    homogeneous: bool = False
+
+
 SLOPES = {"leaky-relu": Fraction(1, 100), "elu": Fraction(1), "hard-sigmoid": Fraction(1, 6)}
-FUNCTIONS: dict[str, tuple[Function, Function]] = {
-    "relu": (pos, lambda x: _step(x, 0 * x)),
-    "leaky-relu": (lambda x, a: where(x > 0, x, a * x), _step),
-    "elu": (_elu, lambda x, a: where(x > 0, full(x.shape, 1, x), _elu(x, a) + a)),
-    "softplus": (_softplus, _sigmoid),
-    "sigmoid": (_sigmoid, lambda x: _sigmoid(x) * (1 - _sigmoid(x))),
-    "tanh": (lambda x: elementwise(x, "tanh"), lambda x: 1 - elementwise(x, "tanh") ** 2),
-    "silu": (_silu, lambda x: _sigmoid(x) * (1 + x * (1 - _sigmoid(x)))),
-    "clip": (_clip, _inside),
-    "hard-sigmoid": (lambda x, a: _clip(_halfway(x, a), 0, 1), lambda x, a: a * _inside(_halfway(x, a), 0, 1)),
+FUNCTIONS: dict[str, Function] = {
+    "relu": Function(
+        pos,
+        lambda x: _step(x, 0 * x),
+        reach=lambda x, e: where(x + e > 0, full(x.shape, 1, x), 0),
+        bend=lambda x, e, u: _near(x, e, 0),
+        work=None,
+        homogeneous=True,
+    ),
+    "leaky-relu": Function(
+        lambda x, a: where(x > 0, x, a * x),
+        _step,
+        reach=_steepest,
+        bend=lambda x, e, u, a: abs(1 - a) * _near(x, e, 0),
+        homogeneous=True,
+    ),
+    "elu": Function(
+        _elu,
+        lambda x, a: where(x > 0, full(x.shape, 1, x), _elu(x, a) + a),
+        reach=_steepest,
+        bend=lambda x, e, u, a: abs(a) * e + abs(1 - a) * _near(x, e, 0),
+    ),
+    "softplus": Function(_softplus, _sigmoid, reach=lambda x, e: 1, bend=lambda x, e, u: 0.25 * e),
+    "sigmoid": Function(
+        _sigmoid,
+        lambda x: _sigmoid(x) * (1 - _sigmoid(x)),
+        reach=lambda x, e: 0.25,
+        bend=lambda x, e, u: 0.1 * e,  # |f''| <= 1 / (6 sqrt 3)
+    ),
+    "tanh": Function(
+        lambda x: elementwise(x, "tanh"),
+        lambda x: 1 - elementwise(x, "tanh") ** 2,
+        reach=lambda x, e: 1,
+        bend=lambda x, e, u: 0.77 * e,  # |f''| <= 4 / (3 sqrt 3)
+    ),
+    "silu": Function(
+        _silu,
+        lambda x: _sigmoid(x) * (1 + x * (1 - _sigmoid(x))),
+        reach=lambda x, e: 1.1,
+        bend=lambda x, e, u: 0.5 * e,
+    ),
+    "clip": Function(_clip, _inside, reach=lambda x, e, low, high: 1, bend=_over_bounds),
+    "hard-sigmoid": Function(
+        lambda x, a: _clip(_halfway(x, a), 0, 1),
+        lambda x, a: a * _inside(_halfway(x, a), 0, 1),
+        reach=lambda x, e, a: abs(a),
+        bend=lambda x, e, u, a: abs(a) * sum(_near(a * x, abs(a) * e, end, 4 * u) for end in (-0.5, 0.5)),
+        work=1,
+    ),
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, checked, namespace
 from lrp_ref.layers.affine import Affine, ByValue, expect, flat_bias, linear, pairs, parameter, per_axis
+from lrp_ref.layers.drift import fixed
 from lrp_ref.maps import ConvMap, DenseMap, Transposed, Window
 
 
@@ -26,6 +27,7 @@ class Dense(ByValue):
             expect(self, "bias of shape", (self.weight.shape[0],), self.bias.shape)
 
     axes = 1
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         weight = parameter(self, "weight", x)
@@ -49,6 +51,7 @@ class Conv(ByValue):
     dilation: Any = 1
     groups: int = 1
     batch_axes: int | None = None
+    drift = fixed
 
     def __post_init__(self) -> None:
         _check_grouped(self, "output")
@@ -93,6 +96,7 @@ class ConvTranspose(ByValue):
     groups: int = 1
     output_padding: Any = 0
     batch_axes: int | None = None
+    drift = fixed
 
     def __post_init__(self) -> None:
         _check_grouped(self, "input")

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from math import ceil, log
 from operator import add
+from typing import Any
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, count_of, elementwise, full, is_exact, namespace, number
+from lrp_ref.arrays import Array, LRPError, Number, absolute, count_of, elementwise, full, is_exact, namespace, number, where
 from lrp_ref.layers.affine import Affine, linear
+from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.maps import Routed, Window, WindowMap
+from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF, gamma
 
 LINEARIZATIONS = ("ratio", "gradient", "taylor")
 
@@ -58,6 +61,11 @@ class LRN:
         if self.linearization == "gradient":
             bias, work = y - tangent.apply(x), absolute(y) + tangent.gauge().apply(absolute(x))
         return Affine((tangent,), (x,), bias, y, work, roundings + 8, is_sum=self.linearization == "gradient")
+
+    def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
+        """What an error of x does to the powers of s, to y, and to the weights that relevance sees."""
+        found = _Response(self, x[0], e[0], UNIT_ROUNDOFF[dtype])
+        return Drift(found.dy, (found.weights(),))
 
     def share(self, x: Array) -> Number:
         """alpha / size, in the arithmetic of x."""
@@ -155,6 +163,45 @@ def channel_window(size: int, ndim: int) -> tuple[Window, int]:
     before, rest = (size - 1) // 2, ndim - 2
     one = (1,) * (rest + 1)
     return Window((size, *one[1:]), one, ((before, size // 2), *((0, 0),) * rest), one), before
+
+
+class _Response:
+    """A response norm at x, with the errors of its powers, its output and its slopes."""
+
+    def __init__(self, layer: LRN, x: Array, e: Array, u: float) -> None:
+        self.layer, self.x, self.e, self.u = layer, x, e, u
+        self.v, self.dv, self.low, self.ds = self._power(lambda a: summed(layer.size, a))
+        self.s, self.y = layer.scale(x), x * self.v
+        far = absolute(x) + e
+        self.dy = absolute(x) * self.dv + e * (self.v + self.dv) + 2 * u * far * (self.v + self.dv)
+
+    def _power(self, over: Callable[[Array], Array]) -> tuple[Array, Array, Array, Array]:
+        """s^-beta and its error, the least s, and the error of s = bias + alpha / size * over(x^2)."""
+        layer, x, e, u = self.layer, self.x, self.e, self.u
+        share, far, xp = float(layer.share(x)), absolute(x) + e, namespace(x)
+        s = float(layer.bias) + share * over(x * x)
+        work = abs(float(layer.bias)) + abs(share) * over(far * far)
+        ds = abs(share) * over(e * (2 * absolute(x) + e)) + gamma(layer.size + 6, u) * work
+        v, least = layer.power(s), where(s - ds > 0, s - ds, 1)
+        ends = (absolute(layer.power(end) - v) for end in (least, s + ds))
+        moved = where(s - ds > 0, reduce(xp.maximum, ends), LARGEST)
+        relative = u * (8 + 2 * abs(float(layer.beta)) * absolute(elementwise(s, "log"))) + 2.0**-48
+        return v, moved + relative * (v + moved), where(s - ds > 0, s - ds, 1 / LARGEST), ds
+
+    def weights(self) -> Any:
+        """The errors of s^-beta, or of the tangent's or the expansion's weights."""
+        layer, x, e, u = self.layer, self.x, self.e, self.u
+        if layer.linearization in (None, "ratio"):
+            return Routed(self.dv, _same, _same)
+        itself = layer.linearization == "gradient"
+        own = self.dv if itself else self._power(lambda a: a)[1]
+        factor = abs(2 * float(layer.beta) * float(layer.share(x)))
+        slope = factor * absolute(self.y) / self.s
+        moved = factor * (self.dy + absolute(self.y) * self.ds / self.s) / self.low
+        moved = moved + 8 * u * (slope + moved)
+        far = along_channels(layer.size, x, own, moved, absolute(x) + e, itself).gauge()
+        near = along_channels(layer.size, x, 0 * own, slope, e, itself).gauge()
+        return far.mapped(add, near)
 
 
 def _same(a: Array) -> Array:

@@ -1,9 +1,10 @@
 """Diagonal maps: batch normalisation with fixed statistics, a given factor and shift."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, namespace, number, sqrt
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, parameter
+from lrp_ref.layers.drift import Drift, Errors, fixed, inherited
 from lrp_ref.maps import Routed
 
 LINEARIZATIONS = ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")
@@ -60,6 +61,15 @@ class BatchNorm(ByValue):
         serves = x != mean if self.linearization == "at_mean_zero" else None
         return Affine((Routed(weight, _same, _same),), (seen,), bias + spread, y, work + spread, 4, serves)
 
+    def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
+        """The output is that of the true map, whatever relevance sees; an error may decide whether x is the mean."""
+        true = replace(self, linearization="affine").affine(*x)
+        if self.linearization != "at_mean_zero":
+            return Drift(lambda: inherited(true, e, dtype))
+        mean = namespace(x[0]).reshape(self.mean, (1, -1, *(1,) * (x[0].ndim - 2)))
+        doubtful = (absolute(x[0] - mean) <= e[0]) & (e[0] > 0)
+        return Drift(lambda: inherited(true, e, dtype), doubtful=doubtful)
+
 
 @dataclass(frozen=True, eq=False)
 class Scale(ByValue):
@@ -68,6 +78,7 @@ class Scale(ByValue):
     weight: Array | None = None
     bias: Array | None = None
     axes = None
+    drift = fixed
 
     def __post_init__(self) -> None:
         for name in ("weight", "bias"):

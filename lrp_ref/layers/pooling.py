@@ -7,9 +7,11 @@ from operator import add
 from typing import Any
 
 from lrp_ref import fast
-from lrp_ref.arrays import Array, LRPError, constant, count_of, full, namespace, where
+from lrp_ref.arrays import Array, LRPError, constant, full, namespace, where
 from lrp_ref.fast.selection import Selection, maximum
 from lrp_ref.layers.affine import Affine, linear, pairs, per_axis
+from lrp_ref.layers.drift import Drift, Errors, fixed
+from lrp_ref.layers.rivals import lowest, rivals
 from lrp_ref.maps import Window, WindowMap
 
 
@@ -21,6 +23,7 @@ class SumPool:
     stride: Any = None
     padding: Any = 0
     dilation: Any = 1
+    drift = fixed
 
     def __post_init__(self) -> None:
         _window(self)
@@ -43,6 +46,7 @@ class AvgPool:
     padding: Any = 0
     dilation: Any = 1
     count_include_pad: bool = True
+    drift = fixed
 
     def __post_init__(self) -> None:
         _window(self)
@@ -64,6 +68,7 @@ class GlobalAvgPool:
     """The mean over all spatial axes, which stay with size 1. x (N, C, *spatial)."""
 
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         if x.ndim < 3:
@@ -98,7 +103,7 @@ class MaxPool:
 
     def affine(self, x: Array) -> Affine:
         xp = namespace(x)
-        window, inside, taps = taps_of(self, x, xp.min(x) - 1 if count_of(x) and any(map(any, _window(self).padding)) else 0)
+        window, inside, taps = taps_of(self, x, lowest(x) if any(map(any, _window(self).padding)) else 0)
         best: Callable[[], Array] = cache(lambda: maximum(taps) if fast.on(x) else reduce(xp.maximum, taps))
         if self.linearization == "average":
             mean = AvgPool(self.kernel, self.stride, self.padding, self.dilation, count_include_pad=False).affine(x)
@@ -117,6 +122,15 @@ class MaxPool:
             return Affine((winners(),), (x,), zero, best, roundings=int(self.ties == "split"))
         selection = Selection(winners, best, taps, inside, window, tuple(x.shape[1:]), last=self.ties == "last")
         return Affine((selection,), (x,), zero, best)
+
+    def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
+        """A maximum is off by the largest error of its window, and every tap that may win counts."""
+        _, inside, errors = taps_of(self, e[0], 0)
+        output = lambda: reduce(namespace(x[0]).maximum, errors)  # noqa: E731
+        if self.linearization == "average":
+            return Drift(output)
+        values = taps_of(self, x[0], lowest(x[0]))[2]
+        return Drift(output, rivals=lambda: rivals(affine.maps[0], inside, values, errors))
 
 
 def taps_of(layer: Any, x: Array, fill: Any) -> tuple[Window, Array, list[Array]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, Number, checked, count_of, full, is_exact, namespace, number
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, moved, pairs, per_axis
+from lrp_ref.layers.drift import Drift, Errors, fixed
 from lrp_ref.maps import Routed, Window
 
 
@@ -18,6 +19,7 @@ class Add:
     """y = x0 + x1 + ...: a residual sum. Inputs of one shape; relevance comes back as a tuple."""
 
     axes = None
+    drift = fixed
 
     def affine(self, *inputs: Array) -> Affine:
         for x in inputs[1:]:
@@ -33,6 +35,7 @@ class Concat:
 
     axis: int = 1
     axes = None
+    drift = fixed
 
     def affine(self, *inputs: Array) -> Affine:
         xp, first = namespace(inputs[0]), inputs[0]
@@ -63,6 +66,7 @@ class Identity:
     """y = x."""
 
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         return moved(_same, _same, x)
@@ -74,6 +78,7 @@ class Dropout:
 
     rate: Number = 0.5
     axes = None
+    drift = fixed
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
@@ -88,6 +93,7 @@ class Flatten:
     """(N, *shape) to (N, prod(shape)), row-major."""
 
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         return Reshape((prod(x.shape[1:]),)).affine(x)
@@ -99,6 +105,7 @@ class Reshape:
 
     shape: tuple[int, ...]
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         xp, inner = namespace(x), tuple(x.shape[1:])
@@ -115,6 +122,7 @@ class Permute:
 
     axes_order: tuple[int, ...]
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         xp = namespace(x)
@@ -132,6 +140,7 @@ class Pad:
     padding: Any
     value: Number = 0
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         ends = pairs(self, "padding", self.padding, x.ndim - 2)
@@ -148,6 +157,7 @@ class Crop:
 
     crop: Any
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         ends = pairs(self, "crop", self.crop, x.ndim - 2)
@@ -167,6 +177,7 @@ class Slice:
     end: int | None = None
     step: int = 1
     axes = None
+    drift = fixed
 
     def __post_init__(self) -> None:
         if self.axis < 1 or self.begin < 0 or self.step < 1 or (self.end is not None and self.end <= self.begin):
@@ -195,6 +206,7 @@ class Upsample:
 
     scale: tuple[int, ...]
     axes = None
+    drift = fixed
 
     def affine(self, x: Array) -> Affine:
         xp, scale = namespace(x), per_axis(self, "scale", self.scale, x.ndim - 2)
@@ -230,6 +242,10 @@ class Embedding(ByValue):
             raise LRPError(f"Embedding: expected weight (vocabulary, width), got shape {tuple(self.weight.shape)}")
         if self.reduce not in ("sum", "keep"):
             raise LRPError(f"Embedding: reduce is one of sum, keep; got {self.reduce!r}")
+
+    def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
+        """None: indices are never off, and rows are looked up."""
+        return Drift(0 * affine.y, inputs=tuple(0 * a for a in affine.inputs))
 
     def affine(self, x: Array) -> Affine:
         xp = namespace(self.weight)

@@ -1,0 +1,194 @@
+"""A rule's own text, run on numbers that may be off: how far its contributions, biases and branches may move.
+
+The same algebra as `contributions.py`, in float64, where every number carries a bound on its error. Inputs, weights and their
+products know |n' - n|, a bias or an output is a `Ball`, and a comparison says for which outputs an error decides it. Nothing
+about a rule is listed here: what its text does with W, x, b and y is what its errors are, and a text that leaves this algebra
+has no bounds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from operator import add
+from typing import Any
+
+from lrp_ref.arrays import Array, LRPError, Number, absolute, neg, pos, where
+from lrp_ref.contributions import Inputs, Separable, Structured
+
+
+@dataclass(frozen=True)
+class UncertainInputs(Inputs):
+    """Inputs with a bound on the error of each; pos and neg cut off what surely has the other sign."""
+
+    errors: tuple[Array, ...]
+
+    def map(self, f: Callable[[Array], Array]) -> "UncertainInputs":
+        _lipschitz(f)
+        return UncertainInputs(tuple(map(f, self.arrays)), self.errors)
+
+    def positive_part(self) -> "UncertainInputs":
+        errors = tuple(where(a + e > 0, e, 0) for a, e in zip(self.arrays, self.errors, strict=True))
+        return UncertainInputs(tuple(map(pos, self.arrays)), errors)
+
+    def negative_part(self) -> "UncertainInputs":
+        errors = tuple(where(a - e < 0, e, 0) for a, e in zip(self.arrays, self.errors, strict=True))
+        return UncertainInputs(tuple(map(neg, self.arrays)), errors)
+
+    def __rmul__(self, factor: Number) -> "UncertainInputs":
+        return UncertainInputs(tuple(factor * a for a in self.arrays), tuple(abs(factor) * e for e in self.errors))
+
+
+@dataclass(frozen=True)
+class UncertainWeights(Structured):
+    """Weights with, per input, a map of how far each may be off, or None where they do not depend on x.
+
+    rounds: gamma_(m+5), what rounding does to a sum over inputs.
+    """
+
+    bends: tuple[Any, ...] = ()
+    rounds: float = 0
+
+    def _with(self, weights: Structured, bends: tuple[Any, ...]) -> "UncertainWeights":
+        return replace(self, maps=weights.maps, bends=bends)
+
+    def map(self, f: Callable[..., Array], *others: Structured) -> "UncertainWeights":
+        _lipschitz(f)
+        return self._with(super().map(f), self.bends)
+
+    def connections(self) -> "UncertainWeights":
+        return self._with(super().connections(), tuple(None for _ in self.maps))
+
+    def __add__(self, other: Structured) -> "UncertainWeights":
+        return self._with(Structured.map(self, add, other), self._both(other, lambda a, b, v, w: a + b))
+
+    def __rmul__(self, factor: Number) -> "UncertainWeights":
+        scaled = tuple(None if d is None else d.mapped(lambda a: abs(factor) * a) for d in self.bends)
+        return self._with(Structured.map(self, lambda w: factor * w), scaled)
+
+    def __mul__(self, other: Any) -> Any:
+        if not isinstance(other, Structured):
+            return UncertainContributions(((self, other),))
+        product = Structured.map(self, lambda v, w: v * w, other)
+        return self._with(product, self._both(other, lambda a, b, v, w: a * absolute(w) + b * absolute(v) + a * b))
+
+    def contributions(self) -> "UncertainContributions":
+        return UncertainContributions(((self, self.ones),))
+
+    def _both(self, other: Any, f: Callable[..., Array]) -> tuple[Any, ...]:
+        """The bends of what f makes of two weights v, w that are off by a, b."""
+        rows = zip(self.bends, other.bends, self.maps, other.maps, strict=True)
+        return tuple(
+            None if a is None and b is None else (a or _still(b)).mapped(f, b or _still(a), v, w) for a, b, v, w in rows
+        )
+
+
+@dataclass(frozen=True)
+class UncertainContributions(Separable):
+    """Contributions n_ji with a bound on the error of each."""
+
+    def errors(self) -> Separable:
+        """N >= |n' - n|: a sum of terms |V| e, and |V' - V| (|u| + e) where weights depend on x."""
+        found: list[tuple[Structured, Inputs]] = []
+        for V, u in self.terms:
+            e = u.errors if isinstance(u, UncertainInputs) else tuple(0 * a for a in u.arrays)
+            found.append((Structured(V.maps, V.ones).magnitude(), Inputs(e)))
+            bends = V.bends if isinstance(V, UncertainWeights) else ()
+            if any(d is not None for d in bends):
+                far = tuple(absolute(a) + b for a, b in zip(u.arrays, e, strict=True))
+                whole = tuple(_still(m) if d is None else d for m, d in zip(V.maps, bends, strict=True))
+                found.append((Structured(whole, V.ones), Inputs(far)))
+        return Separable(tuple(found))
+
+    def rows(self) -> Any:
+        """The row sums, as a Ball: what their terms are off by, and the rounding of the sum."""
+        off, rounds = self.errors().rows(), self.terms[0][0].rounds  # type: ignore[attr-defined]
+        return Ball(super().rows(), off + rounds * (self.gauge().rows() + off))
+
+
+@dataclass(frozen=True)
+class Ball:
+    """A number per output, with a bound on its error."""
+
+    value: Array
+    error: Array
+
+    def positive_part(self) -> "Ball":
+        return Ball(pos(self.value), self.error)
+
+    def negative_part(self) -> "Ball":
+        return Ball(neg(self.value), self.error)
+
+    def magnitude(self) -> "Ball":
+        return Ball(absolute(self.value), self.error)
+
+    def __add__(self, other: Any) -> "Ball":
+        other = as_ball(other)
+        return Ball(self.value + other.value, self.error + other.error)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> "Ball":
+        return Ball(-self.value, self.error)
+
+    def __sub__(self, other: Any) -> "Ball":
+        return self + -as_ball(other)
+
+    def __rsub__(self, other: Any) -> "Ball":
+        return as_ball(other) + -self
+
+    def __mul__(self, other: Any) -> "Ball":
+        other = as_ball(other)
+        moved = self.error * abs(other.value) + other.error * abs(self.value) + self.error * other.error
+        return Ball(self.value * other.value, moved)
+
+    __rmul__ = __mul__
+
+    def __gt__(self, other: Any) -> "Choice":
+        return self._choice(other, lambda d: d > 0)
+
+    def __ge__(self, other: Any) -> "Choice":
+        return self._choice(other, lambda d: d >= 0)
+
+    def __lt__(self, other: Any) -> "Choice":
+        return self._choice(other, lambda d: d < 0)
+
+    def __le__(self, other: Any) -> "Choice":
+        return self._choice(other, lambda d: d <= 0)
+
+    def _choice(self, other: Any, holds: Callable[[Array], Array]) -> "Choice":
+        apart = self - other
+        return Choice(holds(apart.value), (absolute(apart.value) <= apart.error) & (apart.error > 0))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which outputs a comparison chooses, and of which an error decides it."""
+
+    chosen: Array
+    doubtful: Array
+
+    def __and__(self, other: "Choice") -> "Choice":
+        return Choice(self.chosen & other.chosen, self.doubtful | other.doubtful)
+
+    def __or__(self, other: "Choice") -> "Choice":
+        return Choice(self.chosen | other.chosen, self.doubtful | other.doubtful)
+
+    def __invert__(self) -> "Choice":
+        return Choice(~self.chosen, self.doubtful)
+
+
+def as_ball(a: Any) -> Ball:
+    """The number itself, off by nothing unless it says so."""
+    return a if isinstance(a, Ball) else Ball(a, 0 * a)
+
+
+def _still(m: Any) -> Any:
+    """The map with weights of 0: nothing is off."""
+    return m.mapped(lambda w: 0 * w)
+
+
+def _lipschitz(f: Callable[..., Array]) -> None:
+    """The errors pass through functions that bring no two numbers further apart, and only these are known here."""
+    if f not in (pos, neg, absolute):
+        raise LRPError(
+            f"bounds are not known: {getattr(f, '__name__', f)} is mapped over numbers that may be off; use pos, neg, |.|"
+        )
