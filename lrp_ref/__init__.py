@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         LRN,
         Activation,
         Add,
+        Affine,
         AvgPool,
         BatchNorm,
         Concat,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Flatten,
         GlobalAvgPool,
         Identity,
+        Layer,
         MaxPool,
         Pad,
         Permute,
@@ -62,7 +64,9 @@ if TYPE_CHECKING:
         GeneralizedGamma,
         Gradient,
         Norm,
+        Part,
         Pass,
+        Rule,
         Shares,
         WSquare,
         ZBox,
@@ -76,13 +80,13 @@ if TYPE_CHECKING:
 __version__ = "2026.11.0"
 
 __all__ = [
-    "DIALECTS", "LRN", "RULES", "AbsZ", "Activation", "Add", "AlphaBeta", "AlphaBetaX", "Assign", "AvgPool", "BatchNorm",
-    "Composite", "Concat", "Conv", "ConvTranspose", "Crop", "Dense", "Dialect", "Dropout", "Embedding", "Epsilon",
-    "Explanation", "Explanations", "Flat", "Flatten", "Gamma", "Gauges", "GeneralizedGamma", "GlobalAvgPool", "Gradient",
-    "Identity", "LRPError", "Ledger", "MaxPool", "Network", "NetworkBounds", "NetworkLedger", "Node", "Norm", "Pad", "Pass",
-    "PatternStatistics", "Permute", "Reshape", "Result", "Scale", "Shares", "Slice", "Softmax", "Stabilizer", "SumPool",
-    "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact", "explain_many", "fit_patterns",
-    "load_onnx", "messages", "pattern_statistics", "propagate",
+    "DIALECTS", "LRN", "RULES", "AbsZ", "Activation", "Add", "Affine", "AlphaBeta", "AlphaBetaX", "Assign", "AvgPool",
+    "BatchNorm", "Composite", "Concat", "Conv", "ConvTranspose", "Crop", "Dense", "Dialect", "Dropout", "Embedding",
+    "Epsilon", "Explanation", "Explanations", "Flat", "Flatten", "Gamma", "Gauges", "GeneralizedGamma", "GlobalAvgPool",
+    "Gradient", "Identity", "LRPError", "Layer", "Ledger", "MaxPool", "Network", "NetworkBounds", "NetworkLedger", "Node",
+    "Norm", "Pad", "Part", "Pass", "PatternStatistics", "Permute", "Reshape", "Result", "Rule", "Scale", "Shares", "Slice",
+    "Softmax", "Stabilizer", "SumPool", "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact",
+    "explain_many", "fit_patterns", "load_onnx", "messages", "pattern_statistics", "propagate",
 ]  # fmt: skip
 
 _MODULES = ("composites", "layers", "pictures", "transforms")
@@ -92,16 +96,16 @@ _HOMES = {
     "gauges": "Gauges bounds",
     "dialects": "DIALECTS Dialect",
     "explanation": "Explanation",
-    "layers": "LRN Activation Add AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Dropout Embedding Flatten "
-    "GlobalAvgPool Identity MaxPool Pad Permute Reshape Scale Slice Softmax SumPool Upsample",
+    "layers": "LRN Activation Add Affine AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Dropout Embedding Flatten "
+    "GlobalAvgPool Identity Layer MaxPool Pad Permute Reshape Scale Slice Softmax SumPool Upsample",
     "ledger": "Ledger NetworkLedger",
     "network": "Network Node",
     "network_bounds": "NetworkBounds",
     "onnx": "load_onnx",
     "patterns": "PatternStatistics fit_patterns pattern_statistics",
     "engine": "Result messages propagate",
-    "rules": "RULES AbsZ AlphaBeta AlphaBetaX Epsilon Flat Gamma GeneralizedGamma Gradient Norm Pass Shares WSquare ZBox Zero "
-    "ZPlus ZPlusFast",
+    "rules": "RULES AbsZ AlphaBeta AlphaBetaX Epsilon Flat Gamma GeneralizedGamma Gradient Norm Part Pass Rule Shares WSquare "
+    "ZBox Zero ZPlus ZPlusFast",
     "stabilizers": "Stabilizer",
     "streaming": "Explanations explain_many",
 }

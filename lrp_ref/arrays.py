@@ -72,6 +72,12 @@ def number(value: Number, like: Array, name: str = "number") -> Number:
     return float(value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether the value is a number, and no truth value."""
+    scalar = hasattr(value, "dtype") and not getattr(value, "shape", (0,))
+    return (isinstance(value, int | float | Fraction) or hasattr(value, "p") or scalar) and not isinstance(value, bool)
+
+
 def element_type(a: Array) -> type:
     """The number type of an exact array; `Fraction` for an empty one."""
     return type(a.flat[0]) if a.size else Fraction

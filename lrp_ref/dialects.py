@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from lrp_ref.arrays import LRPError
+from lrp_ref.foreign import changed
 from lrp_ref.rules import RULES
 from lrp_ref.stabilizers import Stabilizer
 
@@ -33,6 +35,13 @@ class Dialect:
         self, layer: Any, rule: Any, stabilizer: Stabilizer | None, bias: str | None
     ) -> tuple[Any, Any, Stabilizer | None, str | None]:
         """Layer, rule, stabiliser and bias mode with this dialect's conventions wherever none was given."""
+        known = RULES.get(rule.name)
+        if known is not None and not isinstance(rule, known):
+            kind = type(rule).__name__
+            raise LRPError(
+                f"{kind}: its name {rule.name!r} is that of lrp_ref.{known.__name__}, whose conventions in {self.name} "
+                "it would get; give it a name of its own"
+            )
         fixed = self.layer_rules.get(type(layer).__name__)
         if fixed is not None:
             rule = RULES[fixed]()
@@ -50,8 +59,8 @@ class Dialect:
                 rule = other(**given)
         missing = {name: value for name, value in overrides.items() if getattr(rule, name) is None}
         changes = self.layers.get(type(layer).__name__, {})
-        unsaid = {name: value for name, value in changes.items() if getattr(layer, name) is None}
-        return replace(layer, **unsaid) if unsaid else layer, replace(rule, **missing) if missing else rule, stabilizer, bias
+        unsaid = {name: value for name, value in changes.items() if getattr(layer, name, value) is None}
+        return changed(layer, unsaid), replace(rule, **missing) if missing else rule, stabilizer, bias
 
 
 def signed(epsilon: float) -> Stabilizer:

@@ -21,11 +21,12 @@ from lrp_ref.arrays import (
 )
 from lrp_ref.dialects import Dialect
 from lrp_ref.fast import relevance as fast_relevance
+from lrp_ref.foreign import refuse_other
 from lrp_ref.layers import Layer
 from lrp_ref.ledger import Ledger
 from lrp_ref.printing import shapes
 from lrp_ref.problem import Problem, settle
-from lrp_ref.rules import AlphaBeta, Part
+from lrp_ref.rules import AlphaBeta, Part, Rule
 from lrp_ref.stabilizers import Stabilizer
 
 
@@ -60,7 +61,7 @@ def propagate(
     layer: Layer,
     x: Any,
     relevance: Array,
-    rule: Any,
+    rule: Rule,
     *,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
@@ -78,6 +79,7 @@ def propagate(
     output: the layer's output at x where you have it, believed as it is: saves a forward pass. trusted: x and relevance are
     known to be finite, so that nobody looks, and relevance that only moves may come back as the same array.
 
+    Layer and rule may be of your own: `lrp_ref.Layer`, `lrp_ref.Rule`.
     Raises `LRPError` for integer or non-finite input, shapes or dtypes that do not fit, parameters or conventions
     that do not exist, and relevance that overflows the dtype. Inputs are never modified.
     """
@@ -85,6 +87,7 @@ def propagate(
         problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation, output, trusted)
         shares = None if fast_relevance.serves(problem) else list(normalized(problem))
         received = fast_relevance.received(problem, parts_of) if shares is None else received_by(problem, shares)
+    _refuse_inexact(rule, received)
     _refuse_overflow(layer, [*(share.stabilized for share in shares or ()), *(r for r in received if not _same(r, relevance))])
     received = received if trusted else tuple(r.copy() if _same(r, relevance) else r for r in received)
     ledger = _ledger(problem, received, lambda: list(normalized(problem)) if shares is None else shares)
@@ -116,7 +119,7 @@ def messages(
     layer: Layer,
     x: Any,
     relevance: Array,
-    rule: Any,
+    rule: Rule,
     *,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
@@ -169,9 +172,27 @@ def stated(problem: Problem, bias: Any, y: Any) -> list[Part]:
     """The rule's own parts, with the bias as its mode has it."""
     ignored = problem.bias in ("ignore", "share")
     parts: list[Part] = problem.rule.parts(problem.weights, problem.inputs, 0 * bias if ignored else bias, y)
+    _refuse_no_parts(problem.rule, parts)
     if problem.bias in ("raw", "full_in_both"):
         parts = [part._replace(c=bias) for part in parts]
     return parts
+
+
+def _refuse_no_parts(rule: Rule, parts: Any) -> None:
+    """Refuse what a rule of a user's own may return instead of its parts."""
+    name = f"{type(rule).__name__}.parts"
+    refuse_other(name, parts, list, "a list of lrp_ref.Part")
+    for part in parts or [None]:
+        refuse_other(name, part, Part, "at least one lrp_ref.Part, and nothing else")
+
+
+def _refuse_inexact(rule: Rule, received: tuple[Array, ...]) -> None:
+    """A float in a formula would turn exact numbers into floats behind the caller's back."""
+    if any(isinstance(value, float) for r in received if is_exact(r) for value in r.flat):
+        raise LRPError(
+            f"{type(rule).__name__}.parts turns exact numbers into floats; hold its numbers in fields, which are converted, "
+            "or write them as Fraction(1, 4)"
+        )
 
 
 def received_by(problem: Problem, shares: list[Share]) -> tuple[Array, ...]:

@@ -14,6 +14,7 @@ from lrp_ref.arrays import Array, LRPError, absolute, is_exact, namespace, pos, 
 from lrp_ref.composites import Assign
 from lrp_ref.contributions import Inputs, Separable
 from lrp_ref.engine import Share, as_tuple, normalized, stated
+from lrp_ref.foreign import changed, held
 from lrp_ref.gauges import constant_work, fan, in_float64, underflow
 from lrp_ref.layers import Layer
 from lrp_ref.layers.drift import Drift, drift_of
@@ -274,8 +275,7 @@ def _ends(problem: Problem, d: Array, D: Array, delta: Array) -> Iterator[Array]
 
 def in_float64_fields(value: Any) -> Any:
     """A layer or rule with its float and exact arrays in float64."""
-    arrays = {f.name: getattr(value, f.name) for f in fields(value) if hasattr(getattr(value, f.name), "shape")}
-    return replace(value, **{name: in_float64(a) for name, a in arrays.items()}) if arrays else value
+    return changed(value, {name: in_float64(a) for name, a in held(value).items() if hasattr(a, "shape")})
 
 
 def as_float64(a: Array) -> Array:

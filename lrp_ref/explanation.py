@@ -18,6 +18,7 @@ import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
 from lrp_ref.composites import Assign, Composite
+from lrp_ref.foreign import refuse_lacking
 from lrp_ref.gauges import in_float64
 from lrp_ref.ledger import Ledger, NetworkLedger, NodeAccount
 from lrp_ref.network import Network, Node, inputs_of, run, told
@@ -82,9 +83,10 @@ def explain(
 
     Raises `LRPError` for nodes without a rule, and whatever a layer or rule refuses, with the node's name.
     """
-    if not hasattr(composite, "assign") or isinstance(composite, type):
+    if isinstance(composite, str) or callable(composite):
         example = "lrp_ref.composites.zennit.epsilon_plus()"
         raise LRPError(f"composite: expected a Composite, such as {example}; got {composite!r}"[:200])
+    refuse_lacking("composite", composite, ("assign(net)",), "lrp_ref.Composite([lrp_ref.Assign(rule)])", "lrp_ref.Composite")
     rules, wanted = composite.assign(net), net.named(at)
     values = run(net, net.given(x), net.named("all"), progress)
     outputs = {name: values[name] for name in net.outputs}

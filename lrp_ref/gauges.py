@@ -27,11 +27,12 @@ from lrp_ref.arrays import Array, LRPError, absolute, all_finite, count_of, flat
 from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.engine import Share, as_tuple, normalized, parts_of
+from lrp_ref.layers import Layer
 from lrp_ref.maps import DenseMap
 from lrp_ref.printing import shapes
 from lrp_ref.problem import Problem, settle
 from lrp_ref.rounding import SMALLEST, UNIT_ROUNDOFF, gamma
-from lrp_ref.rules import Part
+from lrp_ref.rules import Part, Rule
 from lrp_ref.stabilizers import Stabilizer
 
 
@@ -77,10 +78,10 @@ class Gauges:
 
 
 def bounds(
-    layer: Any,
+    layer: Layer,
     x: Any,
     relevance: Array,
-    rule: Any,
+    rule: Rule,
     *,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
+from lrp_ref.foreign import refuse_lacking
 from lrp_ref.layers import Activation, Flatten, MaxPool
-from lrp_ref.layers.affine import Layer, arity
+from lrp_ref.layers.affine import LAYER, Layer, arity
 from lrp_ref.printing import given
 from lrp_ref.problem import output
 
@@ -225,8 +226,8 @@ def _linked(nodes: list[Any], first: Sequence[str]) -> list[Node]:
             raise LRPError(f"Network: expected nodes such as Node('conv1', layer), got {type(node).__name__}")
         if not isinstance(node.name, str) or not node.name:
             raise LRPError(f"Network: expected a node's name as a string, got {node.name!r}")
-        if not hasattr(node.layer, "affine") or isinstance(node.layer, type):
-            raise LRPError(f"node {node.name!r}: expected a layer such as lrp_ref.Dense(weight), got {node.layer!r}"[:200])
+        with told(node):
+            refuse_lacking("layer", node.layer, LAYER, "lrp_ref.Dense(weight)", "lrp_ref.Layer")
         before = [n.name for n in linked[-1:]] or list(first)
         inputs = before if node.inputs is None else [node.inputs] if isinstance(node.inputs, str) else list(node.inputs)
         count = arity(node.layer)

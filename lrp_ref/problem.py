@@ -1,19 +1,20 @@
 """The door: everything is checked and every convention settled before the engine sees it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, checked, flattened, full, namespace, number, same_arithmetic
+from lrp_ref.arrays import Array, LRPError, checked, flattened, full, is_number, namespace, number, same_arithmetic
 from lrp_ref.contributions import Inputs, explicit, structured
 from lrp_ref.dialects import Dialect
+from lrp_ref.foreign import brief, changed, held, refuse_lacking
 from lrp_ref.layers import Affine, Conv, Embedding, Layer, MaxPool
-from lrp_ref.layers.affine import arity
+from lrp_ref.layers.affine import LAYER, affine_of, arity
 from lrp_ref.maps import Routed
-from lrp_ref.rules import Epsilon, Pass, Shares, ZBox, check_conventions
+from lrp_ref.rules import RULE, Epsilon, Pass, Rule, Shares, ZBox, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
 
 REPRESENTATIONS = ("structured", "explicit", "sparse")
@@ -51,7 +52,7 @@ def settle(
     layer: Layer,
     x: Any,
     relevance: Array,
-    rule: Any,
+    rule: Rule,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
     dialect: Dialect | None = None,
@@ -74,7 +75,7 @@ def settle(
     checked("relevance", relevance, trusted)
     if dialect is not None:
         layer, rule, stabilizer, bias = dialect.apply(layer, rule, stabilizer, bias)
-    affine = layer.affine(*batched)
+    affine = affine_of(layer, batched)
     if not isinstance(layer, Embedding):
         same_arithmetic("x", given[0], "relevance", relevance)
     if output is not None:
@@ -146,24 +147,22 @@ def output(layer: Layer, *given: Array, trusted: bool = False) -> Array:
     """The layer's output y at its inputs, batch axes first. trusted: these are known to be finite."""
     lead, batched = entered(layer, given, trusted)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by whoever asked
-        y = layer.affine(*batched).y
+        y = affine_of(layer, batched).y
     return namespace(y).reshape(y, (*lead, *y.shape[1:]))
 
 
 def _check_kinds(layer: Any, rule: Any, stabilizer: Any, dialect: Any) -> None:
     """Refuse what is no layer, rule, stabiliser or dialect at all."""
+    refuse_lacking("layer", layer, LAYER, "lrp_ref.Dense(weight, bias)", "lrp_ref.Layer")
+    refuse_lacking("rule", rule, RULE, "lrp_ref.Epsilon(1e-6)", "lrp_ref.Rule")
+    if not isinstance(rule.bias, tuple | list) or not rule.bias or not all(isinstance(mode, str) for mode in rule.bias):
+        raise LRPError(f"rule: {type(rule).__name__}.bias is a tuple of modes such as ('absorb', 'ignore'); got {rule.bias!r}")
     for name, value, right, example in (
-        ("layer", layer, hasattr(layer, "affine"), "lrp_ref.Dense(weight, bias)"),
-        ("rule", rule, hasattr(rule, "parts"), "lrp_ref.Epsilon(1e-6)"),
         ("stabilizer", stabilizer, isinstance(stabilizer, Stabilizer | None), "lrp_ref.Stabilizer('signed_add', 1e-6)"),
         ("dialect", dialect, isinstance(dialect, Dialect | None), "lrp_ref.DIALECTS['zennit-1.0']"),
     ):
         if not right or isinstance(value, type):
-            raise LRPError(f"{name}: expected one such as {example}, got {type(value).__name__} {_brief(value)}")
-
-
-def _brief(value: Any) -> str:
-    return " ".join(repr(value).split())[:60]
+            raise LRPError(f"{name}: expected one such as {example}, got {type(value).__name__} {brief(value)}")
 
 
 def _check_count(layer: Layer, given: tuple[Any, ...]) -> None:
@@ -211,12 +210,8 @@ def _in_arithmetic(rule: Any, inputs: tuple[Array, ...], representation: str, on
             raise LRPError(f"Shares: expected one share per input, {len(inputs)}, got {len(rule.shares)}")
         parts = tuple(full(x.shape, number(p, x, "Shares"), x) for p, x in zip(rule.shares, inputs, strict=True))
         return replace(rule, shares=_shaped(parts, representation))
-    numeric = {
-        f.name: number(getattr(rule, f.name), inputs[0], f"{type(rule).__name__}.{f.name}")
-        for f in fields(rule)
-        if not isinstance(getattr(rule, f.name), str | None)
-    }
-    return replace(rule, **numeric) if numeric else rule
+    numbers = {name: value for name, value in held(rule).items() if is_number(value)}
+    return changed(rule, {name: number(value, inputs[0], f"{type(rule).__name__}.{name}") for name, value in numbers.items()})
 
 
 def _shaped(arrays: tuple[Array, ...], representation: str) -> Any:

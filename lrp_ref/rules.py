@@ -10,9 +10,10 @@ Conventions that are None mean "not given": a dialect may fill them, else the va
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from lrp_ref.arrays import Array, LRPError, Number, absolute, namespace, neg, pos, where
+from lrp_ref.foreign import held
 from lrp_ref.printing import brief
 
 BACH = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"
@@ -29,6 +30,25 @@ class Part(NamedTuple):
     over: Array | None = None  # what a row is divided by, if not its own stabilised sum
     over_work: Array | None = None  # the magnitudes behind `over`, where it is computed
     work: Array | None = None  # a bound on the magnitudes that forming c may pass through, if not |c|
+
+
+class Rule(Protocol):
+    """What the engine asks of a rule: any object with these three, a dataclass or not. See `docs/extending.md`.
+
+    name: what dialects know it by. bias: the modes it has a meaning for, the first by default. parts: its formula, from the
+    weights W and inputs x in either representation, the bias b and the output y, both shaped as the output.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def bias(self) -> tuple[str, ...]: ...
+
+    def parts(self, W: Any, x: Any, b: Array, y: Array, /) -> list[Part]: ...
+
+
+RULE = ("name", "bias", "parts(W, x, b, y)")
 
 
 @dataclass(frozen=True)
@@ -361,7 +381,7 @@ CONVENTIONS: dict[str, tuple[tuple[str, ...], str]] = {
 
 def conventions(rule: Any) -> dict[str, str]:
     """Every convention of `rule`, with the reference's value where none is given."""
-    return {f.name: getattr(rule, f.name) or CONVENTIONS[f.name][0][0] for f in fields(rule) if f.name in CONVENTIONS}
+    return {name: value or CONVENTIONS[name][0][0] for name, value in held(rule).items() if name in CONVENTIONS}
 
 
 def check_conventions(rule: Any) -> None:

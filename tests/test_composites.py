@@ -86,7 +86,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda: INN.deep_taylor().assign(chain(DENSE, lrp.Activation("tanh"))),
         r"innvestigate.deep_taylor: no rule for n1 \(Activation\)",
     ),
-    "a class": (lambda: lrp.Assign(lrp.Zero), "Assign: expected a rule such as lrp_ref.Epsilon"),
+    "a class": (lambda: lrp.Assign(lrp.Zero), "Assign: rule: expected one such as lrp_ref.Epsilon"),
     "position": (lambda: lrp.Assign(E, position="second"), "position is 'first', 'last', 'input', an index or a range; got"),
     "entry": (lambda: lrp.Composite([E]), r"expected entries such as lrp_ref.Assign\(rule, kind=...\), got Epsilon"),
     "sees": (lambda: lrp.Assign(E, sees={"colour": 1}).seen(DENSE), "Assign: Dense has no colour; limit the entry with kind="),

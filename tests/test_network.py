@@ -346,7 +346,7 @@ X = np.ones((1, 2))
 GRAPHS: dict[str, tuple[Any, str]] = {
     "nothing": (lambda: lrp.Network([]), "Network: expected at least one node, got none"),
     "no node": (lambda: lrp.Network([D]), r"expected nodes such as Node\('conv1', layer\), got Dense"),
-    "no layer": (lambda: lrp.Network([lrp.Node("a", lrp.Dense)]), "node 'a': expected a layer"),
+    "no layer": (lambda: lrp.Network([lrp.Node("a", lrp.Dense)]), "node 'a': layer: expected one such as"),
     "unknown": (lambda: lrp.Network([lrp.Node("pool", D, "q")]), "'pool' reads 'q', no node or input; known are pool, x"),
     "misspelt": (lambda: lrp.Network([lrp.Node("conv1", D), lrp.Node("b", D, "conv")]), "did you mean 'conv1'"),
     "twice": (lambda: lrp.Network([lrp.Node("a", D), lrp.Node("a", D)]), "node 'a': another node has the same name"),

@@ -128,7 +128,7 @@ def _entry(text: str) -> Assign:
     from lrp_ref import layers  # by name
 
     kind, equals, rule = (part.strip() for part in text.partition("="))
-    kinds = [name for name in layers.__all__ if name not in ("Affine", "Layer")]
+    kinds = [kind.__name__ for kind in layers.kinds()]
     if not equals or kind not in kinds:
         raise LRPError(f"--assign: expected KIND=RULE, such as LRN=Pass, of the kinds {', '.join(kinds)}; got {text!r}")
     return Assign(presets.rule(rule), getattr(layers, kind))

@@ -34,7 +34,7 @@ def _rules() -> list[str]:
 
 
 def _layers() -> list[str]:
-    kinds = [getattr(layers, name) for name in layers.__all__ if name not in ("Affine", "Layer")]
+    kinds = list(layers.kinds())
     return [f"{kind.__name__:15} {_first_line(kind)}" for kind in kinds]
 
 

@@ -1,7 +1,7 @@
 """Composites: which rule every node of a network gets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from types import UnionType
 from typing import Any
@@ -10,9 +10,11 @@ from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites.kinds import RESHAPING, WEIGHTED
 from lrp_ref.dialects import Dialect
 from lrp_ref.engine import Result, propagate
+from lrp_ref.foreign import changed, held, refuse_lacking
 from lrp_ref.layers import BatchNorm, Dropout, Identity, Layer, Softmax
 from lrp_ref.network import Network, Node, inputs_of
 from lrp_ref.printing import brief, given
+from lrp_ref.rules import RULE
 from lrp_ref.stabilizers import Stabilizer
 
 REMEDIES = {
@@ -45,8 +47,7 @@ class Assign:
     sees: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not hasattr(self.rule, "parts") or isinstance(self.rule, type):
-            raise LRPError(f"Assign: expected a rule such as lrp_ref.Epsilon(1e-6), got {self.rule!r}")
+        refuse_lacking("Assign: rule", self.rule, RULE, "lrp_ref.Epsilon(1e-6)", "lrp_ref.Rule")
         kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
         if not all(isinstance(kind, type | UnionType) for kind in kinds):
             raise LRPError(f"Assign: expected kind as a layer class, or a tuple of them, as lrp_ref.Conv; got {self.kind!r}")
@@ -92,11 +93,11 @@ class Assign:
 
     def seen(self, layer: Any) -> Layer:
         """The layer as relevance sees it."""
-        unknown = set(self.sees) - {f.name for f in fields(layer)} if self.sees else set()
+        unknown = set(self.sees) - set(held(layer)) if self.sees else set()
         if unknown:
             raise LRPError(f"Assign: {type(layer).__name__} has no {', '.join(sorted(unknown))}; limit the entry with kind=")
-        changed: Layer = replace(layer, **self.sees) if self.sees else layer
-        return changed
+        seen: Layer = changed(layer, dict(self.sees))
+        return seen
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The layers, each an affine map at x."""
+"""The layers, each an affine map at x; and the maps that layers of your own are made of (`docs/extending.md`)."""
 
 from lrp_ref.layers.activation import Activation, Softmax
-from lrp_ref.layers.affine import Affine, Layer
+from lrp_ref.layers.affine import Affine, Layer, moved
 from lrp_ref.layers.drift import Drift, fixed
 from lrp_ref.layers.linear import Conv, ConvTranspose, Dense
 from lrp_ref.layers.lrn import LRN
@@ -21,9 +21,17 @@ from lrp_ref.layers.routing import (
     Slice,
     Upsample,
 )
+from lrp_ref.maps import ConvMap, DenseMap, Routed, Transposed, Window, WindowMap
 
 __all__ = [
-    "LRN", "Activation", "Add", "Affine", "AvgPool", "BatchNorm", "Concat", "Conv", "ConvTranspose", "Crop", "Dense", "Drift",
-    "Dropout", "Embedding", "Flatten", "GlobalAvgPool", "Identity", "Layer", "MaxPool", "Pad", "Permute", "Reshape", "Scale",
-    "Slice", "Softmax", "SumPool", "Upsample", "fixed",
+    "LRN", "Activation", "Add", "Affine", "AvgPool", "BatchNorm", "Concat", "Conv", "ConvMap", "ConvTranspose", "Crop", "Dense",
+    "DenseMap", "Drift", "Dropout", "Embedding", "Flatten", "GlobalAvgPool", "Identity", "Layer", "MaxPool", "Pad", "Permute",
+    "Reshape", "Routed", "Scale", "Slice", "Softmax", "SumPool", "Transposed", "Upsample", "Window", "WindowMap", "fixed",
+    "moved",
 ]  # fmt: skip
+
+
+def kinds() -> tuple[type, ...]:
+    """The layers themselves: what of this module has an affine map, in the order of names."""
+    public = (globals()[name] for name in __all__)
+    return tuple(one for one in public if isinstance(one, type) and hasattr(one, "affine") and one is not Layer)

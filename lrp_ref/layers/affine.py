@@ -8,6 +8,7 @@ from operator import add
 from typing import Any, Protocol
 
 from lrp_ref.arrays import Array, LRPError, constant, full, namespace, same_arithmetic
+from lrp_ref.foreign import refuse_other
 from lrp_ref.maps import Routed
 from lrp_ref.printing import summary
 
@@ -34,6 +35,11 @@ class Affine:
     roundings: int = 0
     serves: Array | None = None
     is_sum: bool = False
+
+    @staticmethod
+    def of(maps: Sequence[Any], inputs: Sequence[Array], bias: Array | None = None, roundings: int = 0) -> "Affine":
+        """y = the sum of maps(inputs), one linear map per input, plus a bias that broadcasts against it."""
+        return linear(maps, inputs, bias, roundings)
 
     @cached_property
     def y(self) -> Array:
@@ -76,12 +82,30 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 class Layer(Protocol):
-    """What the engine asks of a layer; `axes` is the number of axes of one sample, None for "all but the first"."""
+    """What the engine asks of a layer: any object with these two, a dataclass or not. See `docs/extending.md`.
+
+    axes: the number of axes of one sample, None for "all but the first". affine: the layer at its inputs, one positional
+    parameter each (`*inputs` for any number), every one with the batch as its first axis; parameters are in their arithmetic.
+
+    Optional: `drift`, how far the layer moves where x is off, `lrp_ref.layers.fixed` where its weights do not depend on x;
+    without it the bounds of a network are refused.
+    """
 
     @property
     def axes(self) -> int | None: ...
 
-    def affine(self, *inputs: Array) -> Affine: ...
+    @property
+    def affine(self) -> Callable[..., Affine]: ...
+
+
+LAYER = ("axes", "affine(x)")
+
+
+def affine_of(layer: Layer, inputs: tuple[Array, ...]) -> Affine:
+    """The layer at its inputs. Raises `LRPError` where it returns something else."""
+    affine = layer.affine(*inputs)
+    refuse_other(f"{type(layer).__name__}.affine", affine, Affine, "an lrp_ref.Affine, such as Affine.of(maps, inputs, bias)")
+    return affine
 
 
 def arity(layer: Layer) -> int | None:
