@@ -105,8 +105,10 @@ def full(shape: Sequence[int], value: Number, like: Array) -> Array:
     """An array of `shape` holding `value`, in the namespace, dtype and device of `like`."""
     if is_exact(like):
         return np.full(tuple(shape), number(value, like), dtype=object)
-    xp = namespace(like)
-    return xp.full(tuple(shape), float(value), dtype=like.dtype, device=array_api_compat.device(like))
+    xp, plain = namespace(like), known(value, float)
+    if plain is None:
+        return xp.broadcast_to(xp.astype(value, like.dtype), tuple(shape))
+    return xp.full(tuple(shape), plain, dtype=like.dtype, device=array_api_compat.device(like))
 
 
 def constant(shape: Sequence[int], value: Number, like: Array) -> Array:
@@ -114,16 +116,42 @@ def constant(shape: Sequence[int], value: Number, like: Array) -> Array:
     return namespace(like).broadcast_to(full((1,) * len(shape), value, like), tuple(shape))
 
 
+def placed(total: Array, at: Any, values: Any) -> Array:
+    """`total` with `values` at the index `at`: in place, where arrays of its kind can be written to; no one else holds it."""
+    if not array_api_compat.is_writeable_array(total):
+        return total.at[at].set(values)
+    total[at] = values
+    return total
+
+
+def added(total: Array, at: Any, values: Array) -> Array:
+    """`total` with `values` added at the index `at`, as `placed`."""
+    if not array_api_compat.is_writeable_array(total):
+        return total.at[at].add(values)
+    total[at] += values
+    return total
+
+
+def known(value: Any, kind: Callable[[Any], Any] = bool) -> Any:
+    """`kind(value)`, or None where the value is being traced (`jax.jit`): only a run will tell."""
+    try:
+        return kind(value)
+    except TypeError as refusal:
+        if any(base.__name__ == "ConcretizationTypeError" for base in type(refusal).__mro__):
+            return None
+        raise
+
+
 def all_finite(*arrays: Array) -> bool:
-    """Whether no element of float arrays is NaN or infinite: one question, and one answer from a device."""
+    """Whether no element of float arrays is known to be NaN or infinite: one question, and one answer from a device."""
     if len(arrays) != 1:
         found = (namespace(a).all(namespace(a).isfinite(a)) for a in arrays)
-        return all(map(all_finite, arrays)) if fast.on(*arrays) else bool(reduce(and_, found))
+        return all(map(all_finite, arrays)) if fast.on(*arrays) else known(reduce(and_, found)) is not False
     (a,) = arrays
     xp = namespace(a)
     if fast.on(a) and a.flags.c_contiguous and passes.finite(a):
         return True  # else a large square may have overflowed
-    return bool(xp.all(xp.isfinite(a)))
+    return known(xp.all(xp.isfinite(a))) is not False
 
 
 def pos(a: Any) -> Any:

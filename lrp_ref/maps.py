@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref import fast
-from lrp_ref.arrays import Array, flattened, full, namespace, widened
+from lrp_ref.arrays import Array, added, flattened, full, namespace, placed, widened
 from lrp_ref.fast import device
 from lrp_ref.fast.convolution import convolve
 from lrp_ref.fast.dense import multiply
@@ -40,6 +40,12 @@ class Window:
         """Whether two output positions may read the same input."""
         return any(s <= d * (k - 1) for k, s, d in zip(self.kernel, self.stride, self.dilation, strict=True))
 
+    def reads_inside(self, size: tuple[int, ...]) -> bool:
+        """Whether every output position reads more than padding of an input of `size`."""
+        columns = zip(size, self.output(size), self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        reads = ((n, np.arange(m)[:, None] * s + np.arange(k) * d - b) for n, m, k, s, (b, _), d in columns)
+        return all(bool(((at >= 0) & (at < n)).any(axis=1).all()) for n, at in reads)
+
     def taps(self) -> list[tuple[int, ...]]:
         """The taps in row-major order."""
         return list(product(*map(range, self.kernel)))
@@ -56,8 +62,7 @@ class Window:
             return x
         sizes = [n + b + e for n, (b, e) in zip(x.shape[2:], self.padding, strict=True)]
         out = full((*x.shape[:2], *sizes), value, x)
-        out[(..., *self._inner(x.shape[2:]))] = x
-        return out
+        return placed(out, (..., *self._inner(x.shape[2:])), x)
 
     def crop(self, x: Array, size: tuple[int, ...]) -> Array:
         """The inverse of `pad`."""
@@ -199,7 +204,7 @@ class ConvMap:
         grouped = xp.reshape(s, (s.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)))
         total = self.window.pad(full((s.shape[0], *self.size), 0, s))
         for at, matrix in self._taps(transposed=True):
-            total[(..., *at)] = total[(..., *at)] + xp.reshape(matrix @ grouped, (s.shape[0], self.size[0], *self.out))
+            total = added(total, (..., *at), xp.reshape(matrix @ grouped, (s.shape[0], self.size[0], *self.out)))
         return self.window.crop(total, self.size[1:])
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
@@ -272,7 +277,7 @@ class WindowMap:
         (batch,) = np.broadcast_shapes(s.shape[:1], self.weight.shape[1:2])
         total = self.window.pad(full((batch, *self.size), 0, s))
         for t, at in enumerate(self.window.slices(self.weight.shape[3:])):
-            total[(..., *at)] = total[(..., *at)] + self.weight[t, ...] * s
+            total = added(total, (..., *at), self.weight[t, ...] * s)
         return self.window.crop(total, self.size[1:])
 
     def matrix(self, x: Array) -> tuple[Array, Array]:

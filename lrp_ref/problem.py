@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, checked, flattened, full, is_number, namespace, number, same_arithmetic
+from lrp_ref.arrays import (
+    Array,
+    LRPError,
+    checked,
+    flattened,
+    full,
+    is_number,
+    known,
+    namespace,
+    number,
+    placed,
+    same_arithmetic,
+)
 from lrp_ref.contributions import Inputs, explicit, structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.foreign import brief, changed, held, refuse_lacking
@@ -247,7 +259,7 @@ def _bound(bound: Any, x: Array) -> Array:
 def _row(values: Any, x: Array) -> Array:
     row = full((len(values),), 0, x)
     for k, value in enumerate(values):
-        row[k] = number(value, x, "ZBox bound")
+        row = placed(row, k, number(value, x, "ZBox bound"))
     return row
 
 
@@ -258,7 +270,7 @@ def _check_box(x: Array, low: Array, high: Array) -> None:
         (x < low, "expected x >= low"),
         (x > high, "expected x <= high"),
     ):
-        if bool(xp.any(wrong)):
+        if known(xp.any(wrong)):
             first = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), xp.int8)))
             at = [float(xp.reshape(a, (-1,))[first]) for a in (low, x, high)]
             raise LRPError(f"ZBox: {text}; at flat index {first} low={at[0]}, x={at[1]}, high={at[2]}; widen the bounds")
@@ -270,5 +282,8 @@ def _only_moves(layer: Layer, affine: Affine) -> None:
         return
     xp = namespace(affine.y)
     ones = structured(affine.maps, affine.inputs)[0].connections().contributions().rows()
-    if bool(xp.any(ones > 1)):
+    mixes = known(xp.any(ones > 1))
+    if mixes is None:
+        raise LRPError(f"Pass: how {type(layer).__name__} connects is not known while it is traced; use Norm or Flat")
+    if mixes:
         raise LRPError(f"Pass: {type(layer).__name__} mixes several inputs in one output; use Zero, Norm or Flat")

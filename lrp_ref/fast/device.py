@@ -7,7 +7,7 @@ taken at a time, as many as fit into `PATCHES`; nothing is read back from the de
 from math import prod
 from typing import Any
 
-from lrp_ref.arrays import Array, full, namespace
+from lrp_ref.arrays import Array, added, full, namespace
 from lrp_ref.fast import elsewhere
 from lrp_ref.fast.blocks import steps
 
@@ -42,7 +42,7 @@ def adjoint(conv: Any, s: Array) -> Array:
         products = xp.reshape(xp.matmul(weight, columns), (end - begin, conv.size[0], taps, *out))
         total = conv.window.pad(full((end - begin, *conv.size), 0, s))
         for t, at in enumerate(conv.window.slices(out)):
-            total[(..., *at)] += products[:, :, t, ...]
+            total = added(total, (..., *at), products[:, :, t, ...])
         found.append(conv.window.crop(total, conv.size[1:]))
     return _joined(found, s, (0, *conv.size))
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, elementwise, full, namespace, number, pos, where
+from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, elementwise, full, namespace, number, placed, pos, where
 from lrp_ref.layers.affine import Affine
 from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.maps import Routed
@@ -94,7 +94,7 @@ class Activation:
             raise LRPError(f"Activation: expected x with {len(slopes)} channels, one per slope; got shape {tuple(x.shape)}")
         spread = full((1, len(slopes), *(1,) * (x.ndim - 2)), 0, x)
         for channel, slope in enumerate(slopes):
-            spread[:, channel, ...] = slope
+            spread = placed(spread, (slice(None), channel, ...), slope)
         return (spread,)
 
 

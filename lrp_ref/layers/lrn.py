@@ -7,13 +7,27 @@ from math import ceil, log
 from operator import add
 from typing import Any
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, count_of, elementwise, full, is_exact, namespace, number, where
+from lrp_ref.arrays import (
+    Array,
+    LRPError,
+    Number,
+    absolute,
+    count_of,
+    elementwise,
+    full,
+    is_exact,
+    known,
+    namespace,
+    number,
+    where,
+)
 from lrp_ref.layers.affine import Affine, linear
 from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.maps import Routed, Window, WindowMap
 from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF, gamma
 
 LINEARIZATIONS = ("ratio", "gradient", "taylor")
+NO_BOUND = 2**53  # as many roundings leave no bound in any dtype: what is traced has values only when it runs
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,7 @@ class LRN:
         if x.ndim < 2:
             raise LRPError(f"LRN: expected x (N, C, *spatial), got shape {tuple(x.shape)}")
         s = self.scale(x)
-        if bool(namespace(x).any(s <= 0)):
+        if known(namespace(x).any(s <= 0)):
             raise LRPError(f"LRN: expected bias + alpha / size * sum x^2 > 0 everywhere, got bias {self.bias}; raise it")
         factor, roundings = self.power(s), self._roundings(x, s)
         if self.linearization in (None, "ratio"):
@@ -94,8 +108,11 @@ class LRN:
         xp, beta, condition = namespace(x), abs(float(self.beta)), 1.0
         if self.bias < 0 or self.alpha < 0:  # s is a difference
             work = replace(self, alpha=abs(self.alpha), bias=abs(self.bias)).scale(x)
-            condition = float(xp.max(work / s))
-        stretch = max(abs(log(float(end(s)))) for end in (xp.min, xp.max))
+            condition = known(xp.max(work / s), float)
+        ends = [known(end(s), float) for end in (xp.min, xp.max)]
+        if None in (condition, *ends):
+            return NO_BOUND
+        stretch = max(abs(log(end)) for end in ends)
         return ceil((beta + 1) * (self.size + 4) * condition + beta * stretch) + 8
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, namespace, number, sqrt
+from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, known, namespace, number, sqrt
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, parameter
 from lrp_ref.layers.drift import Drift, Errors, fixed, inherited
 from lrp_ref.maps import Routed
@@ -101,7 +101,7 @@ class Scale(ByValue):
 
 
 def _root(a: Array, what: str) -> Array:
-    if bool(namespace(a).any(a <= 0)):
+    if known(namespace(a).any(a <= 0)):
         raise LRPError(f"BatchNorm: expected {what} > 0 in every channel, got {float(namespace(a).min(a))}; raise epsilon")
     return sqrt(a)
 

@@ -168,11 +168,10 @@ def _inside(layer: Any, x: Array) -> tuple[Window, Array]:
     out = window.output(tuple(x.shape[2:]))
     if min(out) < 1:
         raise LRPError(f"{type(layer).__name__}: the window does not fit into x of shape {tuple(x.shape)}")
-    ones = window.pad(full((1, 1, *x.shape[2:]), 1, x))
-    inside = namespace(x).stack([ones[(..., *at)] for at in window.slices(out)])
-    if not bool(namespace(x).all(namespace(x).sum(inside, axis=0) > 0)):
+    if not window.reads_inside(tuple(x.shape[2:])):
         raise LRPError(f"{type(layer).__name__}: some windows lie on padding alone; reduce the padding to below the kernel")
-    return window, inside
+    ones = window.pad(full((1, 1, *x.shape[2:]), 1, x))
+    return window, namespace(x).stack([ones[(..., *at)] for at in window.slices(out)])
 
 
 def _known(layer: Any, name: str, values: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, Number, checked, count_of, full, is_exact, namespace, number
+from lrp_ref.arrays import Array, LRPError, Number, checked, count_of, full, is_exact, known, namespace, number, placed
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, moved, pairs, per_axis
 from lrp_ref.layers.drift import Drift, Errors, fixed
 from lrp_ref.maps import Routed, Window
@@ -194,8 +194,7 @@ class Slice:
 
         def scatter(s: Array) -> Array:
             out = full((*s.shape[: self.axis], size, *s.shape[self.axis + 1 :]), 0, s)
-            out[at] = s
-            return out
+            return placed(out, at, s)
 
         return moved(lambda u: u[at], scatter, x)
 
@@ -254,7 +253,7 @@ class Embedding(ByValue):
             raise LRPError(f"Embedding: expected indices (N, T), got shape {tuple(indices.shape)}")
         if not namespace(indices).isdtype(indices.dtype, "integral"):
             raise LRPError(f"Embedding: expected integer indices, got dtype {indices.dtype}")
-        if count_of(indices) and not 0 <= int(xp.min(indices)) <= int(xp.max(indices)) < self.weight.shape[0]:
+        if count_of(indices) and known(xp.any((indices < 0) | (indices >= self.weight.shape[0]))):
             span = f"{int(xp.min(indices))} to {int(xp.max(indices))}"
             raise LRPError(f"Embedding: expected indices from 0 to {self.weight.shape[0] - 1}, got {span}")
         width = self.weight.shape[1]
