@@ -1,39 +1,76 @@
-"""What an implementation may do instead: the named conventions, and the known mistakes.
+"""The catalogue of what an implementation may do instead: one row per named convention and per known mistake.
 
 A deviation turns a case's question into the one that the deviating implementation answers. A *convention* is
-legitimate somewhere (a library does it, and says or shows so); a *mistake* is wrong everywhere. The judge looks
-for the deviation that reproduces an answer, goldens store which ones they can tell apart, and the self-test
-runs every mistake as a candidate.
+legitimate somewhere (a library does it, and says or shows so); a *mistake* is wrong everywhere. Everything that names
+what was done asks these rows: the judge, one at a time, in pairs and as a library has them (below); the card, every
+combination of their topics (`diagnosis/readings.py`); networks, each at every node (`network/hypotheses.py`); and
+`compare`, each at the nodes that deviate (`compare/hints.py`). Goldens store which ones they can tell apart, and the
+self-test runs every row as a candidate.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
-from typing import Any
 
 from conformance import mistakes
 from conformance.case import Question
-from conformance.numbers import parse, write
+from conformance.changes import (
+    ONE_TO_ONE,
+    POOLS,
+    WEIGHTED,
+    Change,
+    activation,
+    always,
+    attr,
+    beta_alone,
+    bias,
+    decimal,
+    epsilon_of,
+    has_beta,
+    has_bias,
+    linear,
+    positive_variance,
+    rule,
+    stabilizer,
+    word,
+)  # fmt: skip
 from lrp_ref.dialects import DIALECTS
-from lrp_ref.rules import CONVENTIONS, RULES
-
-Change = Callable[[Question], Question | None]
+from lrp_ref.layers.normalization import LINEARIZATIONS as NORMS
+from lrp_ref.rules import CONVENTIONS
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """A named deviation: `change` gives the question it answers, or None where it cannot apply."""
+    """A named deviation.
+
+    kind: "convention" or "mistake". topic, value: what it is about, and what is done there; of one topic one thing is done.
+    instead: the question it answers, None where it has no meaning. shows: whether it may show on the data of a question.
+    stored: whether the goldens of this edition list it; a new row waits for the next one, so that goldens keep their bytes.
+    """
 
     name: str
     title: str
-    mistake: bool
-    change: Change
+    kind: str
+    topic: str
+    value: str
+    instead: Change
+    shows: Callable[[Question], bool] = always
+    stored: bool = True
+
+    @property
+    def mistake(self) -> bool:
+        return self.kind == "mistake"
+
+    def change(self, question: Question) -> Question | None:
+        """The question it answers, or None where it says nothing."""
+        changed = self.instead(question)
+        return changed if changed is not None and self.shows(question) else None
 
 
 def applicable(question: Question) -> Iterator[tuple[Deviation, Question]]:
     """The deviations that say something about this question, each with the question it answers."""
-    for deviation in _ALL:
+    for deviation in BY_NAME.values():
         changed = deviation.change(question)
         if changed is not None:
             yield deviation, changed
@@ -43,7 +80,7 @@ def pairs(question: Question) -> Iterator[tuple[tuple[Deviation, Deviation], Que
     """Two conventions at once, such as a weight-only split with the full bias."""
     found = [d for d, _ in applicable(question) if not d.mistake]
     for first, second in combinations(found, 2):
-        if first.name.split(".")[0] == second.name.split(".")[0]:
+        if first.topic == second.topic:
             continue
         once = first.change(question)
         twice = None if once is None else second.change(once)
@@ -56,7 +93,7 @@ def padded(question: Question) -> Iterator[tuple[tuple[Deviation, ...], Question
     counted = BY_NAME["padding.counted"]
     changed = counted.change(question)
     for by, twice in pairs(changed) if changed is not None else ():
-        if not any(d.name.startswith("padding.") for d in by):
+        if not any(d.topic == counted.topic for d in by):
             yield (*by, counted), twice
 
 
@@ -76,168 +113,95 @@ def libraries(question: Question) -> Iterator[tuple[tuple[Deviation, ...], Quest
             yield tuple(BY_NAME[name] for name in chosen), changed
 
 
-def _rule_word(name: str, word: str) -> Change:
-    def change(q: Question) -> Question | None:
-        if name not in q.rule or q.rule[name] == word or q.rewrite is not None:
-            return None
-        if name == "padding" and q.node["op"] != "conv":
-            return None
-        return q.with_rule(**{name: word})
-
-    return change
-
-
-def _bias(mode: str) -> Change:
-    def change(q: Question) -> Question | None:
-        if mode == q.rule["bias"] or mode not in RULES[q.rule["rule"]].bias or not _has_bias(q):
-            return None
-        return q.with_rule(bias=mode)
-
-    return change
+def _row(
+    name: str,
+    title: str,
+    instead: Change,
+    shows: Callable[[Question], bool] = always,
+    topic: str = "",
+    value: str = "",
+    kind: str = "convention",
+    stored: bool = True,
+) -> Deviation:
+    """A row; its name is its topic and value, where it is not said otherwise."""
+    before, _, after = name.partition(".")
+    return Deviation(name, title, kind, topic or before, value or after, instead, shows, stored)
 
 
-def _has_bias(q: Question) -> bool:
-    bias = q.node["params"].get("bias")
-    return q.node["op"] == "batch-norm" or (bias is not None and any(parse(v) for v in bias["data"]))
+def _only(*names: str) -> Callable[[str], bool]:
+    return names.__contains__
 
 
-def _stabilizer(kind: str, epsilon: str | None, sign: str = "1") -> Change:
-    """Another stabiliser; epsilon None keeps the case's own."""
-
-    def change(q: Question) -> Question | None:
-        given = q.rule["stabilizer"]
-        if kind == "abs_share" and q.rule["rule"] not in ("zero", "epsilon", "norm"):
-            return None
-        if epsilon is None and given["kind"] == "none" and kind not in ("none", "drop", "abs_share"):
-            return None
-        if kind in ("none", "drop") and given["kind"] in ("none", "drop"):
-            return None
-        new = {"kind": kind, "epsilon": given["epsilon"] if epsilon is None else epsilon, "sign_at_zero": sign}
-        return None if new == given else q.with_rule(stabilizer=new)
-
-    return change
+def _linear_or_pass(name: str) -> bool:
+    return linear(name) or name == "pass"
 
 
-def _decimal(text: str) -> str:
-    """A decimal epsilon as the double that every library holds."""
-    return write(Fraction(float(text)))
-
-
-def _attr(op: str, name: str, word: Any) -> Change:
-    def change(q: Question) -> Question | None:
-        applies = q.node["op"] == op and q.node["attrs"].get(name) != word
-        if op == "batch-norm" and word == "without_epsilon" and applies:
-            applies = all(parse(v) > 0 for v in q.node["params"]["variance"]["data"])
-        return q.with_attrs(**{name: word}) if applies else None
-
-    return change
-
-
-def _activation(word: str, rule: str) -> Change:
-    """Another linearisation of an activation or of a response norm, under the rule that goes with it."""
-
-    def change(q: Question) -> Question | None:
-        if q.node["op"] not in ("activation", "lrn") or q.node["attrs"]["linearization"] == word:
-            return None
-        return q.with_attrs(linearization=word).replace(
-            rule={"rule": rule, "stabilizer": q.rule["stabilizer"], "bias": RULES[rule].bias[0]}
-        )
-
-    return change
-
-
-def _rule(names: tuple[str, ...], other: str, bias: str | None, ops: tuple[str, ...] = (), **extra: str) -> Change:
-    """Another rule in its place, with the parameters that both have; bias None keeps the case's mode."""
-
-    def change(q: Question) -> Question | None:
-        if q.rule["rule"] not in names or (ops and q.node["op"] not in ops) or q.rewrite is not None:
-            return None
-        kept = {k: v for k, v in q.rule.items() if k in ("stabilizer", "gamma", "low", "high")}
-        mode = bias or (q.rule["bias"] if q.rule["bias"] in RULES[other].bias else RULES[other].bias[0])
-        words = {k: values[0] for k, (values, _) in CONVENTIONS.items() if k in RULES[other].__dataclass_fields__}
-        return q.replace(rule={**words, **kept, **extra, "rule": other, "bias": mode})
-
-    return change
-
-
-def _epsilon_of(factor: Fraction) -> Change:
-    def change(q: Question) -> Question | None:
-        given = q.rule["stabilizer"]
-        if parse(given["epsilon"]) == 0 or q.rule["rule"] == "gradient":
-            return None
-        return q.with_rule(stabilizer={**given, "epsilon": write(parse(given["epsilon"]) * factor)})
-
-    return change
-
-
-_POOLS = ("avg-pool", "sum-pool", "global-avg-pool", "add", "max-pool")
-_EXACT_ZERO = ("zero", "epsilon", "norm")
-
-_CONVENTIONS: tuple[tuple[str, str, Change], ...] = (
-    ("bias.split", "bias split by sign", _bias("split")),
-    ("bias.absorb", "bias kept, in the rule's own form (b+ in z-plus)", _bias("absorb")),
-    ("bias.ignore", "bias ignored", _bias("ignore")),
-    ("bias.full_in_both", "full bias in every denominator", _bias("full_in_both")),
-    ("bias.raw", "bias left raw, not modified with the weights", _bias("raw")),
-    ("bias.square", "bias squared, in the denominator", _bias("square")),
-    ("bias.redistribute", "bias handed to the inputs in equal parts", _bias("redistribute")),
-    ("bias.share", "relevance reduced by the bias's share of |z| + |b|", _bias("share")),
+_ROWS = (
+    _row("bias.split", "bias split by sign", bias("split"), has_bias),
+    _row("bias.absorb", "bias kept, in the rule's own form (b+ in z-plus)", bias("absorb"), has_bias),
+    _row("bias.ignore", "bias ignored", bias("ignore"), has_bias),
+    _row("bias.full_in_both", "full bias in every denominator", bias("full_in_both"), has_bias),
+    _row("bias.raw", "bias left raw, not modified with the weights", bias("raw"), has_bias),
+    _row("bias.square", "bias squared, in the denominator", bias("square"), has_bias),
+    _row("bias.redistribute", "bias handed to the inputs in equal parts", bias("redistribute"), has_bias),
+    _row("bias.share", "relevance reduced by the bias's share of |z| + |b|", bias("share"), has_bias),
     *(
-        (f"{name}.{word}", f"{what}: {word}", _rule_word(name, word))
-        for name, (words, what) in CONVENTIONS.items()
+        _row(f"{name}.{value}", f"{what}: {value}", word(name, value), topic="gamma" if name == "kind" else name)
+        for name, (values, what) in CONVENTIONS.items()
         if name != "parameterization"  # another parameterisation is another alpha and beta, which a case always spells out
-        for word in words
+        for value in values
     ),
-    ("rule.generalized-gamma", "the generalised gamma rule", _rule(("gamma",), "generalized-gamma", None)),
-    ("rule.gamma", "the original gamma rule", _rule(("generalized-gamma",), "gamma", None)),
-    ("rule.norm-keeps-bias", "the bias kept in the denominator", _rule(("norm",), "zero", "absorb")),
-    ("rule.z-plus-fast", "positive weights, inputs not split", _rule(("z-plus",), "z-plus-fast", None)),
-    ("rule.z-plus", "positive contributions of both signs", _rule(("z-plus-fast",), "z-plus", None)),
-    ("rule.zero", "LRP-0 where values are only moved: x R / x", _rule(("pass",), "zero", "ignore")),
-    ("rule.flat", "equal shares, whatever the values", _rule(_EXACT_ZERO, "flat", "ignore", _POOLS)),
-    ("rule.abs-z", "shares by magnitude", _rule(_EXACT_ZERO, "abs-z", "ignore", _POOLS)),
-    ("rule.gradient", "the plain gradient, no rule", _rule((*_EXACT_ZERO, "pass"), "gradient", "ignore")),
-    *((f"ties.{word}", f"ties of max pooling: {word}", _attr("max-pool", "ties", word)) for word in ("first", "last", "split")),
-    *(
-        (f"linearization.{word}", f"{op} seen as: {word}", _attr(op, "linearization", word))
-        for op, words in (
-            ("max-pool", ("average",)),
-            ("batch-norm", ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")),
-        )
-        for word in words
-    ),
-    ("linearization.gradient", "the activation's gradient", _activation("gradient", "gradient")),
-    ("linearization.ratio", "the activation's ratio f(x) / x", _activation("ratio", "zero")),
-    ("linearization.taylor", "response norms to first order in the neighbours", _attr("lrn", "linearization", "taylor")),
-    (
-        "batch-norm.quotient-1e-7",
-        "quotient by (x - mean) y, stabilised by 1e-7: 0 at x = mean",
-        mistakes.batch_norm_quotient(Fraction(1e-7)),
-    ),
-    ("stabilizer.none", "no stabiliser", _stabilizer("none", "0")),
-    ("stabilizer.signed_add-1e-6", "a signed epsilon of 1e-6", _stabilizer("signed_add", _decimal("1e-6"))),
-    ("stabilizer.signed_add-1e-9", "a signed epsilon of 1e-9", _stabilizer("signed_add", _decimal("1e-9"))),
-    ("stabilizer.replace_zero-1e-7", "exact zeros replaced by 1e-7", _stabilizer("replace_zero", _decimal("1e-7"))),
-    ("stabilizer.signed_add", "epsilon added with the sign of z", _stabilizer("signed_add", None)),
-    ("stabilizer.unsigned_add", "epsilon added without a sign", _stabilizer("unsigned_add", None)),
-    ("stabilizer.clip", "magnitudes clipped from below", _stabilizer("clip", None)),
-    ("stabilizer.replace_zero", "exact zeros replaced", _stabilizer("replace_zero", None)),
-    ("stabilizer.abs_share", "shares by magnitude", _stabilizer("abs_share", None)),
-    ("stabilizer.sign-at-zero-0", "sgn(0) = 0", _stabilizer("signed_add", None, "0")),
-    ("stabilizer.sign-at-zero-minus", "sgn(0) = -1", _stabilizer("signed_add", None, "-1")),
-)
-
-_MISTAKES: tuple[tuple[str, str, Change], ...] = (
-    ("mistake.epsilon-1000-times-smaller", "epsilon a thousand times too small", _epsilon_of(Fraction(1, 1000))),
-    ("mistake.epsilon-1000-times-larger", "epsilon a thousand times too large", _epsilon_of(Fraction(1000))),
-    *((f"mistake.{name}", title, change) for name, title, change in mistakes.MISTAKES),
-)
-
-_ALL = tuple(
-    [Deviation(name, title, False, change) for name, title, change in _CONVENTIONS]
-    + [Deviation(name, title, True, change) for name, title, change in _MISTAKES]
-)
-BY_NAME = {deviation.name: deviation for deviation in _ALL}
+    _row("rule.generalized-gamma", "the generalised gamma rule", rule(_only("gamma"), "generalized-gamma", None),
+         topic="gamma", value="generalized"),
+    _row("rule.gamma", "the original gamma rule", rule(_only("generalized-gamma"), "gamma", None),
+         topic="gamma", value="original"),
+    _row("rule.norm-keeps-bias", "the bias kept in the denominator", rule(_only("norm"), "zero", "absorb"),
+         topic="bias", value="absorb"),
+    _row("rule.z-plus-fast", "positive weights, inputs not split", rule(_only("z-plus"), "z-plus-fast", None),
+         topic="split", value="weight"),
+    _row("rule.z-plus", "positive contributions of both signs", rule(_only("z-plus-fast"), "z-plus", None),
+         topic="split", value="joint"),
+    _row("rule.zero", "LRP-0 where values are only moved: x R / x", rule(_only("pass"), "zero", "ignore"),
+         value="proportional"),
+    _row("rule.flat", "equal shares, whatever the values", rule(linear, "flat", "ignore", POOLS), value="equal"),
+    _row("rule.abs-z", "shares by magnitude", rule(linear, "abs-z", "ignore", POOLS), value="by magnitude"),
+    _row("rule.gradient", "the plain gradient, no rule", rule(_linear_or_pass, "gradient", "ignore")),
+    *(_row(f"ties.{value}", f"ties of max pooling: {value}", attr("max-pool", "ties", value))
+      for value in ("first", "last", "split")),
+    _row("linearization.average", "max-pool seen as: average", attr("max-pool", "linearization", "average")),
+    *(_row(f"linearization.{seen}", f"batch-norm seen as: {seen}", attr("batch-norm", "linearization", seen),
+           positive_variance if seen == "without_epsilon" else always)
+      for seen in NORMS),
+    _row("linearization.gradient", "the activation's gradient", activation("gradient", "gradient")),
+    _row("linearization.ratio", "the activation's ratio f(x) / x", activation("ratio", "zero")),
+    _row("linearization.taylor", "response norms to first order in the neighbours", attr("lrn", "linearization", "taylor")),
+    _row("batch-norm.quotient-1e-7", "quotient by (x - mean) y, stabilised by 1e-7: 0 at x = mean",
+         mistakes.batch_norm_quotient(Fraction(1e-7)), topic="linearization"),
+    _row("stabilizer.none", "no stabiliser", stabilizer("none", "0")),
+    _row("stabilizer.signed_add-1e-6", "a signed epsilon of 1e-6", stabilizer("signed_add", decimal("1e-6"))),
+    _row("stabilizer.signed_add-1e-9", "a signed epsilon of 1e-9", stabilizer("signed_add", decimal("1e-9"))),
+    _row("stabilizer.replace_zero-1e-7", "exact zeros replaced by 1e-7", stabilizer("replace_zero", decimal("1e-7"))),
+    _row("stabilizer.signed_add", "epsilon added with the sign of z", stabilizer("signed_add", None)),
+    _row("stabilizer.unsigned_add", "epsilon added without a sign", stabilizer("unsigned_add", None)),
+    _row("stabilizer.clip", "magnitudes clipped from below", stabilizer("clip", None)),
+    _row("stabilizer.replace_zero", "exact zeros replaced", stabilizer("replace_zero", None)),
+    _row("stabilizer.abs_share", "shares by magnitude", stabilizer("abs_share", None)),
+    _row("stabilizer.sign-at-zero-0", "sgn(0) = 0", stabilizer("signed_add", None, "0")),
+    _row("stabilizer.sign-at-zero-minus", "sgn(0) = -1", stabilizer("signed_add", None, "-1")),
+    _row("rule.abs-z-of-weights", "shares by magnitude, weights included", rule(linear, "abs-z", None, WEIGHTED),
+         value="by magnitude", stored=False),
+    _row("rule.pass", "a pass (relevance unchanged)", rule(linear, "pass", "ignore", ONE_TO_ONE), stored=False),
+    _row("bias.beta-alone", "beta ignored, the mean kept", beta_alone, has_beta, value="beta ignored, the mean kept",
+         stored=False),
+    _row("mistake.epsilon-1000-times-smaller", "epsilon a thousand times too small", epsilon_of(Fraction(1, 1000)),
+         kind="mistake"),
+    _row("mistake.epsilon-1000-times-larger", "epsilon a thousand times too large", epsilon_of(Fraction(1000)),
+         kind="mistake"),
+    *(_row(f"mistake.{name}", title, change, kind="mistake") for name, title, change in mistakes.MISTAKES),
+    _row("mistake.first-input-twice", "the first input's relevance handed to every input", mistakes.first_input_twice,
+         topic="rule", value="the first input's, twice", kind="mistake"),
+)  # fmt: skip
+BY_NAME = {row.name: row for row in _ROWS}
 
 
 def apply(names: tuple[str, ...], question: Question) -> Question | None:

@@ -400,6 +400,8 @@ def _discriminates(recipe: Recipe, found: Answer, dtypes: list[str]) -> Json:
         return told
     targets = {d: target_of(found, d, exact_data=False) for d in dtypes}
     for deviation, question in applicable(recipe.question):
+        if not deviation.stored:
+            continue
         try:
             other = answer(question)
         except (lrp.LRPError, ZeroDivisionError, ValueError):

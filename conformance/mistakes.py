@@ -14,12 +14,12 @@ import numpy as np
 
 from conformance import model
 from conformance.case import Question, Setting
+from conformance.changes import Change, linear
 from conformance.numbers import ball_array, exact_array, floats, tensor
 from lrp_ref.arrays import LRPError, neg, number, pos, where
 from lrp_ref.contributions import Inputs
-from lrp_ref.rules import Part
+from lrp_ref.rules import RULES, Part
 
-Change = Callable[[Question], Question | None]
 Array = Any
 
 
@@ -175,6 +175,8 @@ def batch_norm_quotient(epsilon: Fraction) -> Change:
     def change(q: Question) -> Question | None:
         if q.node["op"] != "batch-norm" or q.rule["rule"] != "zero" or q.rule["bias"] != "absorb" or q.rewrite is not None:
             return None
+        if "mean" not in q.node["params"]:
+            return None
         read = ball_array if q.ball else exact_array
         mean = read(q.node["params"]["mean"])
 
@@ -193,7 +195,7 @@ def batch_norm_quotient(epsilon: Fraction) -> Change:
     return change
 
 
-def _first_input_twice(q: Question) -> Question | None:
+def first_input_twice(q: Question) -> Question | None:
     if len(q.node["inputs"]) < 2 or q.node["op"] != "add":
         return None
     return q.replace(after=lambda relevance: (relevance[0],) * len(relevance))
@@ -222,7 +224,7 @@ def _batch_coupled(r: Array) -> Array:
     return r * 0 + r.mean(axis=0, keepdims=True) if r.ndim > 1 else r
 
 
-_LINEAR = ("zero", "epsilon", "norm")
+_LINEAR = tuple(name for name in RULES if linear(name))
 _HALVES = ("alpha-beta", "z-plus")
 MISTAKES: tuple[tuple[str, str, Change], ...] = (
     (
@@ -269,5 +271,4 @@ MISTAKES: tuple[tuple[str, str, Change], ...] = (
     ("flipped-kernel", "the kernel flipped", _param("weight", _flipped_kernel, "conv", "conv-transpose")),
     ("padding-off-by-one", "the window starts one element late", _shifted_padding),
     ("inputs-multiplied-together", "every input of a sum multiplied by all of them", _inputs_multiplied_together),
-    ("first-input-twice", "the first input's relevance handed to every input", _first_input_twice),
 )

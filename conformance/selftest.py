@@ -121,9 +121,11 @@ def stable_family(cases: list[Case], proof: Proof, advance: Callable[[int], None
 
 
 def formula_mutants(cases: list[Case], proof: Proof, advance: Callable[[int], None] = lambda n: None) -> None:
-    """Every deviation as a candidate: the golden says which cases tell it apart, and the judge must agree."""
+    """Every stored deviation as a candidate: the golden says which cases tell it apart, and the judge must agree."""
     for name, deviation in BY_NAME.items():
         advance(1)
+        if not deviation.stored:
+            continue
         told: dict[str, list[Case]] = {d: [] for d in DTYPES}
         asked = dict.fromkeys(DTYPES, 0)
         for case in cases:
@@ -156,7 +158,7 @@ def _power(cases: list[Case]) -> dict[str, tuple[int, int]]:
         named = case.data["discriminates"]
         if case.is_pattern or not named:
             continue
-        apply = {d.name for d, _ in applicable(case.question)}
+        apply = {d.name for d, _ in applicable(case.question) if d.stored}
         for k, dtype in enumerate(DTYPES):
             if dtype in case.data["representable_in"]:
                 applying[dtype] |= apply

@@ -7,7 +7,7 @@ from typing import Any
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.foreign import changed
-from lrp_ref.rules import RULES
+from lrp_ref.rules import RULES, Zero
 from lrp_ref.stabilizers import Stabilizer
 
 
@@ -19,6 +19,8 @@ class Dialect:
     rules: by rule name, conventions of that rule; the key "rule" puts another rule in its place.
     layers: by layer class name, conventions of that layer where it says nothing.
     layer_rules: by layer class name, the one rule that layer has there, whatever is asked.
+    unasked: by layer class name, the rule and stabiliser of a layer that takes none within a network; for its readers, not
+    applied here.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Dialect:
     rules: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     layer_rules: Mapping[str, str] = field(default_factory=dict)
+    unasked: Mapping[str, tuple[Any, Stabilizer]] = field(default_factory=dict)
     note: str = ""
 
     def apply(
@@ -87,6 +90,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 biases={"alpha-beta": "full_in_both"},
                 rules={"alpha-beta-x": {"alpha1_from": "beta1"}},
                 layers={"BatchNorm": {"linearization": "variance_squared"}},
+                unasked=dict.fromkeys(("Add", "AvgPool", "GlobalAvgPool"), (Zero(), Stabilizer("replace_zero", 1e-7))),
                 note="The full bias enters both halves of alpha-beta (issue 273); fused batch norm squares the variance.",
             ),
             Dialect(
@@ -103,6 +107,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 stabilizers={"*": signed(1e-9)},
                 biases={"alpha-beta": "full_in_both", "gamma": "raw", "z-plus": "full_in_both"},
                 rules={"alpha-beta": {"split": "weight"}, "z-plus": {"rule": "z-plus-fast"}},
+                unasked={"MaxPool": (Zero(), signed(1e-9))},
                 note="Alpha1_Beta0 clamps the weights only and keeps the full bias; Gamma leaves the bias raw.",
             ),
             Dialect(

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from conformance.case import Case
+from conformance.changes import WEIGHTED
 from conformance.deviations import BY_NAME
 from conformance.diagnosis.forms import MEANING
 from conformance.diagnosis.inference import Inference, Shown, infer, nearest, shown
 from conformance.diagnosis.precision import precision
-from conformance.diagnosis.readings import WEIGHTED, asked, family
+from conformance.diagnosis.readings import AS_ASKED, asked, family
 from conformance.diagnosis.spans import Span, short
 from conformance.results import Result
 
@@ -59,7 +60,7 @@ def card(results: list[Result], cases: dict[str, Case], one_hot: bool = False) -
     for (name, op, _, _), answers in _grouped(shown(results, cases, one_hot)).items():
         found = infer(answers)
         if found is not None:
-            passes = name == "pass" and dict(found.best[0].reading).get("rule", "as asked") == "as asked"
+            passes = name == "pass" and dict(found.best[0].reading).get("rule", AS_ASKED) == AS_ASKED
             seen += [] if passes else [_stabilizer(name, op, found)]
             seen += [*_at_zero(found), *_conventions(name, op, found)]
     first = results[0]
@@ -103,8 +104,9 @@ def _conventions(name: str, op: str, each: Inference) -> Iterator[_Seen]:
     for topic in reading:
         values, deciding = each.told(topic)
         own = LABELS.get(topic, {}).get(op)
-        label, of = (own, "") if own else (TOPICS.get(topic, topic), _of(name, op))
-        values = [v for v in values if v == UNSAID.get(label)] or values
+        shared = topic == "rule" and asked(question, topic) != AS_ASKED
+        label, of = (own, "") if own else ("shares" if shared else TOPICS.get(topic, topic), _of(name, op))
+        values = [v for v in values if v in (AS_ASKED, UNSAID.get(label))] or values
         if topic in ("branch", "at_zero") and reading["gamma"] != "generalized":
             continue
         ids = tuple(a.case.id for a in deciding)
@@ -127,7 +129,7 @@ def _seen(
 
 
 LABELS = {
-    "share": {
+    "rule": {
         "add": "residual",
         "avg-pool": "average pooling",
         "sum-pool": "sum pooling",
@@ -138,8 +140,8 @@ LABELS = {
     "bias": {"batch-norm": "bias in batch norm"},
 }
 ORDER = ("stabilizer", "sign at zero", "bias", "split", "empty half", "kind", "branch", "z = 0", "alpha1_from", "padding taps")
-UNSAID = {"rule": "as asked", "shares": "proportional"}  # findings that go without saying
-TOPICS = {"gamma": "kind", "at_zero": "z = 0", "empty_half": "empty half", "share": "shares", "padding": "padding taps"}
+UNSAID = {"shares": "proportional"}  # findings that go without saying, as does what is as asked
+TOPICS = {"gamma": "kind", "at_zero": "z = 0", "empty_half": "empty half", "padding": "padding taps"}
 
 
 # Stabilisers ------------------------------------------------------------------------------------------------------------
@@ -189,7 +191,7 @@ def _rows(seen: Iterable[_Seen]) -> Iterator[Row]:
     merged: dict[tuple[str, str], list[tuple[str, list[_Seen]]]] = {}
     for (topic, of), members in topics.items():
         finding = _finding(members)
-        if finding != UNSAID.get(topic):
+        if finding not in (AS_ASKED, UNSAID.get(topic)):
             merged.setdefault((topic, finding), []).append((of, members))
     for (topic, finding), group in sorted(merged.items(), key=_order):
         names = ", ".join(of for of, _ in group if of)

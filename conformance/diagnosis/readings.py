@@ -1,180 +1,111 @@
-"""Readings of a question: every structural convention under which its answer may be meant, stabilisers aside."""
+"""Readings of a question: every combination of what the catalogue says may be done instead, stabilisers aside.
+
+A question is first put into the plainest form of its family (z-plus is alpha1-beta0 with a joint split); then, topic by
+topic, the rows of `deviations` that have a meaning there are taken or left.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 
+from conformance import model
 from conformance.case import Question
+from conformance.changes import AVERAGES, BIASED, ONE_SIDED, ONE_TO_ONE, SUMS, WEIGHTED, hears_bias, linear
 from conformance.deviations import BY_NAME
-from lrp_ref.rules import CONVENTIONS, RULES
+from lrp_ref.arrays import LRPError
+from lrp_ref.rules import CONVENTIONS
 
-Reading = tuple[tuple[str, str], ...]  # (topic, value), one for every convention that the question leaves room for
-Values = tuple[str, ...]
-ONE_SIDED = ("z-plus", "z-plus-fast")  # both are alpha1-beta0, by a split of its own
-LINEAR = ("zero", "epsilon", "norm")
-WEIGHTED = ("dense", "conv", "conv-transpose")
-SUMS = ("avg-pool", "sum-pool", "global-avg-pool", "add")
-SHARES = {"proportional": "norm", "equal": "flat", "by magnitude": "abs-z", "gradient": "gradient"}
-GAMMAS = ("original", "squared", "generalized")
-NORMS = ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")
-BETA_ONLY = "beta ignored, the mean kept"
-FIRST_TWICE = "the first input's, twice"
+Reading = tuple[tuple[str, str], ...]  # (topic, value), one for every topic that the question leaves room for
+FIRST = ("gamma", "rule")  # topics that put another rule in its place, whose own conventions are not read then
+OF_THE_LAYER = ("linearization", "ties")  # topics that are attributes of the layer
+UNREAD = ("stabilizer", "mistake")  # topics that are measured, or no convention's
+SAME = {  # what another reading says as well: an equal share, and a bias that goes where it would if it were ignored
+    *(("rule.gradient", op) for op in AVERAGES),
+    *(("bias.redistribute", op) for op in ONE_TO_ONE),
+}
+AS_ASKED = "as asked"
 
 
 def readings(question: Question) -> Iterator[tuple[Reading, Question]]:
     """Every reading of a question with the question it makes of it."""
-    seen: dict[Reading, Question] = {}
-    for reading in product(*([(topic, v) for v in values] for topic, values in axes(question).items())):
-        read = _read(question, dict(reading))
-        if read is not None:
-            seen[reading] = read
-    yield from seen.items()
+    base = plain(question)
+    grown: list[tuple[dict[str, str], Question]] = [({}, base)]
+    for topic in _topics():
+        more = [({**found, topic: value}, q) for found, read in grown for value, q in _choices(topic, read, base, question)]
+        if len(more) > len(grown):
+            grown = more
+    yield from ((tuple(found.items()), read) for found, read in grown if _built(read))
 
 
 def family(question: Question) -> str:
     """The rule whose conventions are read: rules that differ by one of them have one name."""
-    rule = question.rule
-    name = str(rule["rule"])
-    if name == "alpha-beta" and (rule["alpha"], rule["beta"]) == ("1", "0"):
-        return "alpha1-beta0"
-    return name
+    return model.rule_name(question.rule)
 
 
-def axes(question: Question) -> dict[str, Values]:
-    """The conventions that a question leaves room for, each with its values."""
+def plain(question: Question) -> Question:
+    """The plainest question of a family, from which every member of it is one choice away."""
     rule, op = question.rule["rule"], question.node["op"]
-    if rule == "pass" or op in ("max-pool", "activation"):
-        return _routing(op)
-    if op in SUMS and rule in (*LINEAR, "flat", "abs-z"):
-        kinds = tuple(
-            k for k in SHARES if k != "gradient" or op in ("add", "sum-pool")
-        )  # that of an average is its equal share
-        return {"share": (*kinds, FIRST_TWICE) if op == "add" and rule in LINEAR else kinds}
-    if op == "batch-norm":
-        return {"linearization": NORMS, "bias": ("absorb", "ignore", BETA_ONLY), "rule": ("as asked", "pass", "gradient")}
-    if op not in WEIGHTED:
-        return {"share": ("proportional", "gradient")} if rule in LINEAR else {}
-    return _of_rule(question, rule, op)
+    given = {"stabilizer": question.rule["stabilizer"], "bias": "ignore"}
+    if op == "activation" and rule in ("pass", "gradient", "zero"):
+        return question.with_attrs(linearization="identity").replace(rule={**given, "rule": "pass"})
+    if op in SUMS and (linear(rule) or rule in ("flat", "abs-z")):
+        return question.replace(rule={**given, "rule": "norm"})
+    if op in BIASED and rule == "norm":
+        return question.replace(rule={**given, "rule": "zero"})
+    if rule == "generalized-gamma":
+        return BY_NAME["rule.gamma"].instead(question) or question
+    one_sided = {"alpha": "1", "beta": "0", "parameterization": "difference", "split": asked(question, "split")}
+    if rule in ONE_SIDED:
+        return question.replace(rule={**given, **one_sided, "rule": "alpha-beta", "bias": asked(question, "bias")})
+    if rule == "alpha-beta" and question.rule["beta"] == "0":  # there is but one half
+        return question.replace(rule={k: v for k, v in question.rule.items() if k != "empty_half"})
+    return question
 
 
 def asked(question: Question, topic: str) -> str:
-    """The value of a convention that the question itself asks for."""
-    rule, attrs = question.rule, question.node["attrs"]
-    name = str(rule["rule"])
+    """The value of a topic that the question itself asks for."""
+    rule, name = question.rule, str(question.rule["rule"])
     if topic == "bias":
         return "split" if name in ONE_SIDED and rule["bias"] == "absorb" else str(rule["bias"])
-    if topic == "share":
-        return {"flat": "equal", "abs-z": "by magnitude"}.get(name, "proportional")
-    if topic == "split":
-        return {"z-plus": "joint", "z-plus-fast": "weight"}.get(name) or str(rule["split"])
-    if topic == "gamma":
-        return "generalized" if name == "generalized-gamma" else str(rule["kind"])
     if topic == "rule":
-        return "as asked"
-    usual = {"activation": "identity", "batch-norm": "affine", "max-pool": "winner"}.get(question.node["op"], "")
-    usual = CONVENTIONS[topic][0][0] if topic in CONVENTIONS else usual
-    return str(rule.get(topic) or attrs.get(topic) or usual)
+        return {"flat": "equal", "abs-z": "by magnitude"}.get(name, "proportional" if linear(name) else AS_ASKED)
+    if topic == "split" and name in ONE_SIDED:
+        return {"z-plus": "joint", "z-plus-fast": "weight"}[name]
+    if topic == "gamma" and name in ("gamma", "generalized-gamma"):
+        return str(rule.get("kind", "generalized"))
+    if topic in OF_THE_LAYER:
+        return str(question.node["attrs"].get(topic, AS_ASKED))
+    return str(rule.get(topic) or (CONVENTIONS[topic][0][0] if topic in CONVENTIONS else AS_ASKED))
 
 
-def _routing(op: str) -> dict[str, Values]:
-    if op == "max-pool":
-        return {
-            "ties": ("first", "last", "split"),
-            "linearization": ("winner", "average"),
-            "rule": ("as asked", "proportional"),
-        }
-    if op == "activation":
-        return {"linearization": ("identity", "gradient", "ratio")}
-    return {"rule": ("as asked", "proportional", "gradient")}
+def _topics() -> list[str]:
+    """The topics of the catalogue that are read, in the order in which they are settled."""
+    known = dict.fromkeys(row.topic for row in BY_NAME.values() if row.topic not in UNREAD)
+    return [*FIRST, *OF_THE_LAYER, *(topic for topic in known if topic not in (*FIRST, *OF_THE_LAYER))]
 
 
-def _of_rule(question: Question, rule: str, op: str) -> dict[str, Values]:
-    found: dict[str, Values] = {}
-    if rule in LINEAR:
-        found = {"bias": RULES["zero"].bias, "share": ("proportional", "by magnitude")}
-    elif rule == "alpha-beta" or rule in ONE_SIDED:
-        found = {"bias": RULES["alpha-beta"].bias, "split": CONVENTIONS["split"][0], "empty_half": CONVENTIONS["empty_half"][0]}
-        if question.rule.get("beta", "0") == "0":
-            del found["empty_half"]
-    elif rule in ("gamma", "generalized-gamma"):
-        found = {"bias": RULES["gamma"].bias, "gamma": GAMMAS}
-        if rule == "generalized-gamma":
-            found |= {name: CONVENTIONS[name][0] for name in ("branch", "at_zero")}
-    elif rule == "alpha-beta-x":
-        found = {"bias": RULES[rule].bias, "alpha1_from": CONVENTIONS["alpha1_from"][0]}
-    elif rule in ("w-square", "abs-z"):
-        found = {"bias": RULES[rule].bias}
-    if rule in ("flat", "w-square", "z-box") and op == "conv":
-        found["padding"] = CONVENTIONS["padding"][0]
-    return found
+def _choices(topic: str, read: Question, base: Question, question: Question) -> list[tuple[str, Question]]:
+    """What may be done about a topic: what `read` has, and every row that has a meaning there, in the catalogue's order."""
+    rule, op, own = read.rule["rule"], read.node["op"], asked(read, topic)
+    deaf = topic == "bias" and not (op in BIASED and hears_bias(rule))
+    deaf |= topic == "linearization" and (rule, op) == ("pass", "batch-norm")
+    kept = (base.rule["rule"], question.rule["rule"]) if op in WEIGHTED else (base.rule["rule"],)
+    moved = rule not in kept and topic not in FIRST and (op not in WEIGHTED or topic in CONVENTIONS)
+    if deaf or moved or read.rewrite is not None or read.after is not None:
+        return [(own, read)]
+    rows = [row for row in BY_NAME.values() if row.topic == topic]
+    found: dict[str, Question] = {} if any(row.value == own for row in rows) else {own: read}
+    for row in rows:
+        changed = read if row.value == own else row.instead(read)
+        if changed is not None and (row.name, op) not in SAME:
+            found.setdefault(row.value, changed)
+    return list(found.items())
 
 
-def _read(question: Question, chosen: dict[str, str]) -> Question | None:
-    """The question under the chosen conventions; None where they do not go together."""
-    rule, op = question.rule["rule"], question.node["op"]
-    plain = {"stabilizer": question.rule["stabilizer"], "bias": "ignore"}
-    kind = chosen.get("rule", "as asked")
-    if kind != "as asked":
-        name = {"proportional": "norm", "gradient": "gradient", "pass": "pass"}[kind]
-        usual = (
-            {"linearization": "affine", "bias": "ignore"}
-            if op == "batch-norm"
-            else {"linearization": "winner", "ties": "first"}
-        )
-        return question.replace(rule={**plain, "rule": name}) if {**usual, **chosen} == {**chosen, **usual} else None
-    chosen = {topic: value for topic, value in chosen.items() if topic != "rule"}
-    if op == "activation":
-        word = chosen["linearization"]
-        other = {"identity": "pass", "gradient": "gradient", "ratio": "zero"}[word]
-        return question.with_attrs(linearization=word).replace(rule={**plain, "rule": other})
-    if op == "max-pool":
-        told = chosen["linearization"] == "winner" or chosen["ties"] == "first"  # an average has no ties
-        return question.with_attrs(**chosen) if told else None
-    if op == "batch-norm" and "linearization" in chosen:
-        return _normalized(question, chosen)
-    if "share" in chosen:
-        return _shared(question, chosen, plain)
-    if rule in ONE_SIDED:
-        question = question.replace(
-            rule={**plain, "rule": "alpha-beta", "alpha": "1", "beta": "0", "parameterization": "difference"}
-        )
-        chosen = {**chosen, "empty_half": "keep"}
-    if "gamma" in chosen:
-        return _gamma(question, chosen)
-    if chosen.get("empty_half") == "rescale" and chosen["split"] != "joint":
-        return None
-    return question.with_rule(**chosen)
-
-
-def _normalized(question: Question, chosen: dict[str, str]) -> Question | None:
-    if chosen["linearization"] == "centered" and chosen["bias"] == BETA_ONLY:
-        return None  # all that is left of its bias is beta
-    read = question.with_attrs(linearization=chosen["linearization"])
-    if chosen["bias"] != BETA_ONLY:
-        return read.with_rule(bias=chosen["bias"])
-    params = question.node["params"]
-    beta = {**params["beta"], "data": ["0"] * len(params["beta"]["data"])}
-    return read.replace(node={**read.node, "params": {**params, "beta": beta}}).with_rule(bias="absorb")
-
-
-def _shared(question: Question, chosen: dict[str, str], plain: dict[str, object]) -> Question | None:
-    share, bias = chosen["share"], chosen.get("bias")
-    if share == FIRST_TWICE:
-        return BY_NAME["mistake.first-input-twice"].change(question)
-    if bias is None:
-        extra = {"padding": "absent"} if share == "equal" else {}
-        return question.replace(rule={**plain, **extra, "rule": SHARES[share]})
-    if share == "by magnitude":
-        return question.replace(rule={**plain, "rule": "abs-z", "bias": bias}) if bias in RULES["abs-z"].bias else None
-    return question.replace(rule={**plain, "rule": "zero", "bias": bias})
-
-
-def _gamma(question: Question, chosen: dict[str, str]) -> Question | None:
-    gamma = {k: v for k, v in question.rule.items() if k in ("gamma", "stabilizer")}
-    if chosen["gamma"] == "generalized":
-        words = {name: chosen.get(name, CONVENTIONS[name][0][0]) for name in ("branch", "at_zero")}
-        return question.replace(rule={**gamma, **words, "rule": "generalized-gamma", "bias": chosen["bias"]})
-    if (chosen.get("branch", "biased"), chosen.get("at_zero", "drop")) != ("biased", "drop"):
-        return None
-    return question.replace(rule={**gamma, "rule": "gamma", "kind": chosen["gamma"], "bias": chosen["bias"]})
+def _built(question: Question) -> bool:
+    """Whether the conventions go together."""
+    try:
+        model.rule(question.rule)
+    except LRPError:
+        return False
+    return True

@@ -1,22 +1,21 @@
 """What an implementation may have taken a network's rules for: named conventions, namesakes, whole libraries."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from glob import escape
 from itertools import chain
 from typing import Any
 
-import lrp_ref as lrp
 from conformance import model
 from conformance.case import Question
+from conformance.changes import linear
 from conformance.deviations import BY_NAME
 from conformance.network.case import NetworkCase
 from conformance.network.presets import PRESETS
 from conformance.network.reference import Asked, spelled
 from lrp_ref.composites import Assign, Composite
-from lrp_ref.dialects import DIALECTS, Dialect, signed
+from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.rules import CONVENTIONS
-from lrp_ref.stabilizers import Stabilizer
 
 Json = dict[str, Any]
 
@@ -71,17 +70,11 @@ def _as_computed(nodes: list[Json]) -> list[Json]:
     ]
 
 
-# What a library does where it has no choice, whatever is asked: by dialect and op.
-Z = (lrp.Zero(), Stabilizer("replace_zero", 1e-7))
-FIXED = {
-    "captum-0.9": {"max-pool": (lrp.Zero(), signed(1e-9))},
-    "innvestigate-2.1": {"add": Z, "avg-pool": Z, "global-avg-pool": Z},
-}
-# The rules whose stabilisers are the ones that were asked for; the others have the library's own.
-KEPT = {
-    "": tuple(lrp.RULES),
-    ", its stabilisers included, but for LRP-0 and LRP-epsilon": ("zero", "epsilon", "norm"),
-    ", its stabilisers included": (),
+# Whether a rule's stabiliser is the one that was asked for; the others have the library's own.
+KEPT: dict[str, Callable[[str], bool]] = {
+    "": lambda rule: True,
+    ", its stabilisers included, but for LRP-0 and LRP-epsilon": linear,
+    ", its stabilisers included": lambda rule: False,
 }
 
 
@@ -106,12 +99,12 @@ def _layer(node: Json) -> Any:
     return Asked([node], {}, {name: {} for name in node["inputs"]}).network().nodes[0].layer
 
 
-def _entry_of(dialect: Dialect, node: Json, entry: Json, kept: tuple[str, ...]) -> Assign:
+def _entry_of(dialect: Dialect, node: Json, entry: Json, kept: Callable[[str], bool]) -> Assign:
     """The rule with its parameters and without its conventions, which the dialect gives."""
-    fixed = FIXED.get(dialect.name, {}).get(node["op"])
+    fixed = dialect.unasked.get(type(_layer(node)).__name__)
     if fixed is not None:
         return Assign(fixed[0], name=escape(node["name"]), stabilizer=fixed[1])
     rule, stabilizer, _ = model.rule(entry)
     said = {f.name: None for f in fields(rule) if f.name in CONVENTIONS and f.name != "parameterization"}
     plain = replace(rule, **said)
-    return Assign(plain, name=escape(node["name"]), stabilizer=stabilizer if rule.name in kept else None, dialect=dialect)
+    return Assign(plain, name=escape(node["name"]), stabilizer=stabilizer if kept(rule.name) else None, dialect=dialect)

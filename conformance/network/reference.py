@@ -1,6 +1,6 @@
 """What the reference says of a network that is written as nodes and one explicit rule entry per node."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
@@ -96,10 +96,10 @@ def spelled(nodes: list[Json], composite: Composite) -> tuple[list[Json], dict[s
     seen, rules = [], {}
     for node in nodes:
         name = node["name"]
-        layer, rule, stabilizer, bias = _settled(assigned[name], net[name].layer)
+        layer, rule, stabilizer, bias = settled(assigned[name], net[name].layer)
         attrs = {key: getattr(layer, key) or v if key in ("linearization", "ties") else v for key, v in node["attrs"].items()}
         seen.append({**node, "attrs": attrs})
-        rules[name] = _entry(rule, stabilizer, bias)
+        rules[name] = entry(rule, stabilizer, bias)
     return seen, rules
 
 
@@ -117,7 +117,7 @@ def _read_from_outside(nodes: list[Json]) -> list[str]:
     return list(dict.fromkeys(name for node in nodes for name in node["inputs"] if name not in inner))
 
 
-def _settled(entry: Assign, layer: Any) -> tuple[Any, Any, Stabilizer, str]:
+def settled(entry: Assign, layer: Any) -> tuple[Any, Any, Stabilizer, str]:
     """Layer, rule, stabiliser and bias mode, as `propagate` settles them: the entry, its dialect, the reference."""
     seen, rule, stabilizer, bias = entry.seen(layer), entry.rule, entry.stabilizer, entry.bias
     if entry.dialect is not None:
@@ -127,14 +127,15 @@ def _settled(entry: Assign, layer: Any) -> tuple[Any, Any, Stabilizer, str]:
     return seen, rule, stabilizer, rule.bias[0] if bias is None else bias
 
 
-def _entry(rule: Any, stabilizer: Stabilizer, bias: str) -> Json:
+def entry(rule: Any, stabilizer: Stabilizer, bias: str, number: Callable[[Any], Any] | None = None) -> Json:
+    """The rule entry of a case, every convention said; `number`: how a parameter is written, usually as text."""
     given = {f.name: getattr(rule, f.name) for f in fields(rule)}
     words = {name: CONVENTIONS[name][0][0] if v is None else v for name, v in given.items() if name in CONVENTIONS}
-    numbers = {name: _number(v) for name, v in given.items() if name not in CONVENTIONS}
+    numbers = {name: (number or _number)(v) for name, v in given.items() if name not in CONVENTIONS}
     signs = {"kind": stabilizer.kind, "epsilon": _number(stabilizer.epsilon), "sign_at_zero": str(stabilizer.sign_at_zero)}
     return {"rule": rule.name, **words, **numbers, "stabilizer": signs, "bias": bias}
 
 
 def _number(value: Any) -> str:
     """A parameter as text: the decimal that a float is written as, which is what its library means."""
-    return str(Fraction(repr(value)) if isinstance(value, float) else Fraction(value))
+    return str(Fraction(repr(float(value))) if isinstance(value, float) else Fraction(value))
