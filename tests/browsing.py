@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import waiting
 
 Driver = Any
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -16,7 +17,6 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
-ENOUGH = 15  # seconds for anything
 
 
 @contextmanager
@@ -59,10 +59,7 @@ def moved(driver: Driver, address: str) -> None:
 
 def until(driver: Driver, condition: str) -> None:
     """Wait for what a key sets in motion."""
-    end = time.monotonic() + ENOUGH
-    while not js(driver, condition):
-        assert time.monotonic() < end, condition
-        time.sleep(0.02)
+    waiting.until(lambda: js(driver, condition), condition)
 
 
 def count(driver: Driver) -> int:

@@ -21,6 +21,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed: no pictur
 
 from onnx import helper  # noqa: E402
 from onnx_models import array, model  # noqa: E402
+from waiting import PATIENCE  # noqa: E402
 
 Command = Callable[..., tuple[int, str, str]]
 FILES = ["heatmap.png", "ledger.csv", "ledger.txt", "relevance.npy", "waterfall.png"]
@@ -367,7 +368,7 @@ def ran(folder: Path, *args: str, **how: Any) -> Any:
 def test_a_pipe_gets_no_control_characters(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(small(name="conv\x1b[31m\a").SerializeToString())
     run = ran(folder, "explain", "model.onnx", "grey.png", "--out", "out", stderr=subprocess.PIPE)
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (0, b"")
     text = out.decode() + (folder / "out/ledger.txt").read_text("utf-8") + (folder / "out/ledger.csv").read_text("utf-8")
     assert "conv?[31m?" in text
@@ -380,7 +381,7 @@ def test_a_terminal_gets_a_bar_with_the_nodes(folder: Path) -> None:
     ours, theirs = pty.openpty()
     run = ran(folder, "explain", "model.onnx", "grey.png", stderr=theirs)
     os.close(theirs)
-    out, shown = run.communicate(timeout=60)[0], b""
+    out, shown = run.communicate(timeout=PATIENCE)[0], b""
     while True:
         try:
             piece = os.read(ours, 65536)
@@ -404,7 +405,7 @@ def test_head_may_leave_early(folder: Path) -> None:
     assert run.stdout is not None
     run.stdout.close()
     with run.stderr as err:
-        assert (run.wait(timeout=60), err.read()) == (0, b"")
+        assert (run.wait(timeout=PATIENCE), err.read()) == (0, b"")
     assert sorted(path.name for path in (folder / "out/array").iterdir()) == FILES
 
 
@@ -424,7 +425,7 @@ def test_an_interrupt_between_images_keeps_those_that_are_done(folder: Path) -> 
         if line.startswith("written:"):
             run.send_signal(signal.SIGINT)
             break
-    _, err = run.communicate(timeout=60)
+    _, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (130, "lrp-ref: interrupted; every file that was written is whole\n")
     assert sorted(path.name for path in (folder / "out/grey").iterdir()) == FILES
     assert not list(folder.rglob(".*"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 EXAMPLES = ("digits_network", "natural_image")
@@ -13,7 +14,7 @@ EXAMPLES = ("digits_network", "natural_image")
 
 def ran(name: str, out: Path) -> str:
     command = [sys.executable, str(DOCS / f"{name}.py"), "--out", str(out)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import PATIENCE
 
 from conformance import golden, runner
 from conformance.judge import PASSES
@@ -150,12 +151,12 @@ def test_keeps_to_the_protocol(harness: Harness) -> None:
 @pytest.mark.parametrize("line", ["{", "[1]", "5", "null", "{}", '{"op": 1, "seq": 7}'])
 def test_answers_what_is_no_request_with_an_error_and_goes_on(program: tuple[str, tuple[str, ...]], line: str) -> None:
     text = f'{line}\n{{"op": "release", "seq": "last"}}\n'
-    done = subprocess.run(program[1], input=text, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(program[1], input=text, capture_output=True, text=True, check=True, timeout=PATIENCE)
     replies = [json.loads(reply) for reply in done.stdout.splitlines()]
     assert [reply["seq"] for reply in replies] == [7 if "7" in line else None, "last"]
     assert replies[0]["error"].keys() >= {"type", "message"}
 
 
 def test_ends_with_its_input(program: tuple[str, tuple[str, ...]]) -> None:
-    done = subprocess.run(program[1], input="", capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(program[1], input="", capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (0, "")

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from inline import ALL, ASKED, candidate, epsilon, results
+from waiting import PATIENCE, until
 
 from conformance import cli, golden, offline
 from conformance.case import Case
@@ -168,37 +168,31 @@ def started(folder: Path) -> tuple[list[str], subprocess.Popen[str]]:
     gated.write_text(ADAPTER.replace("def run(case):\n", GATED), encoding="utf-8")
     args = [*ARGS, str(gated), "--report", str(report), "--jobs", "2", "--no-cards"]
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (not (report / "results.ndjson").exists() or len(lines(report)) < 30):
-        time.sleep(0.05)
+    until(lambda: (report / "results.ndjson").exists() and len(lines(report)) >= 30, "30 results")
     return args, process
 
 
-def left_behind(folder: Path, seconds: float = 5) -> list[str]:
-    """The processes that still know the folder after some time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                if process.pid != os.getpid() and str(folder) in " ".join(process.cmdline()):
-                    found.append(" ".join(process.cmdline()))
-        if not found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
+def knowing(folder: Path) -> list[str]:
+    """The processes that know the folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and str(folder) in " ".join(process.cmdline()):
+                found.append(" ".join(process.cmdline()))
+    return found
 
 
 def test_an_interrupt_from_the_keyboard_keeps_what_was_judged_and_resuming_completes_it(tmp_path: Path) -> None:
     args, process = started(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "")
     assert "go on with --resume" in out
-    assert not left_behind(tmp_path)
+    until(lambda: not knowing(tmp_path), "a process is left behind")
     kept = lines(tmp_path / "run")
     assert 0 < len(kept) < len(ASKED)
     (tmp_path / "gate").unlink()
-    again = subprocess.run([*args, "--resume"], capture_output=True, text=True, env=ENV, timeout=120, check=False)
+    again = subprocess.run([*args, "--resume"], capture_output=True, text=True, env=ENV, timeout=PATIENCE, check=False)
     assert (again.returncode, again.stderr) == (0, "")
     by_case = {r["case"]: r for r in lines(tmp_path / "run")}
     assert len(by_case) == len(ASKED) == len(lines(tmp_path / "run"))
@@ -210,9 +204,9 @@ def test_an_interrupt_from_the_keyboard_keeps_what_was_judged_and_resuming_compl
 def test_a_run_that_is_ended_from_outside_leaves_its_results_and_no_process(tmp_path: Path, number: int, status: int) -> None:
     _, process = started(tmp_path)
     os.kill(process.pid, number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == status
-    assert not left_behind(tmp_path)
+    until(lambda: not knowing(tmp_path), "a process is left behind")
     assert len(lines(tmp_path / "run")) >= 30
 
 

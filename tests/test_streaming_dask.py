@@ -132,14 +132,21 @@ def test_an_image_that_cannot_be_explained_is_named_by_the_caller(client: Any, t
 
 
 def test_a_worker_of_other_arithmetic_is_refused(client: Any, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+
+    def machine() -> str:
+        asked.touch()
+        return "another machine"
+
     def another() -> None:
-        identity._real, identity._machine = identity._machine, lambda: "another machine"  # type: ignore[attr-defined]
+        identity._real, identity._machine = identity._machine, machine  # type: ignore[attr-defined]
 
     def restored() -> None:
         identity._machine = identity._real  # type: ignore[attr-defined]
 
-    def slowly(path: str) -> Any:
-        time.sleep(0.2)  # so that every worker gets some
+    def patiently(path: str) -> Any:
+        while not asked.exists():  # until the other worker got some
+            time.sleep(0.05)
         return np.load(path)
 
     worker, given = [next(iter(client.nthreads()))], files(tmp_path / "images")
@@ -148,7 +155,7 @@ def test_a_worker_of_other_arithmetic_is_refused(client: Any, tmp_path: Path) ->
         with pytest.raises(
             lrp.LRPError, match=r"a worker computes with .*another machine.*; make them alike, or give strict=False"
         ):
-            explained(tmp_path / "out", given, batch=1, client=client, read=slowly)
-        explained(tmp_path / "mixed", given, batch=1, client=client, read=slowly, strict=False)
+            explained(tmp_path / "out", given, batch=1, client=client, read=patiently)
+        explained(tmp_path / "mixed", given, batch=1, client=client, read=patiently, strict=False)
     finally:
         client.run(restored, workers=worker)
