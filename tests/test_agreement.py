@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle import explain
 from strategies import INSEPARABLE, OPS, fits, questions
@@ -19,7 +20,7 @@ from lrp_ref.problem import settle
 
 PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
 COLUMNS = ("bias", "stabilizer", "dropped")
-few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+few = examples(5, 15)
 
 
 def evaluated(question: Question, representation: str, read: Any = exact_array) -> tuple[Any, Any, Any, Any]:
@@ -91,7 +92,7 @@ def test_the_output_is_the_oracles(op: str, data: Any) -> None:
 
 @pytest.mark.parametrize("rule", INSEPARABLE)
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@examples(5, 10)
 def test_absolute_shares_of_a_sum_of_products_are_refused_with_the_way_out(rule: str, data: Any) -> None:
     question = data.draw(questions(rule, "dense", kinds=("abs_share",)))
     with pytest.raises(lrp.LRPError, match="representation='explicit'"):
@@ -99,7 +100,7 @@ def test_absolute_shares_of_a_sum_of_products_are_refused_with_the_way_out(rule:
 
 
 @pytest.mark.parametrize(("rule", "op"), PAIRS)
-@settings(few, max_examples=3)
+@examples(3, 3)
 @given(data=st.data())
 def test_sparse_is_structured_within_the_bound(rule: str, op: str, data: Any) -> None:
     question = data.draw(questions(rule, op, values=("1", "-1", "2", "-2", "1/2", "-1/2"), kinds=("none", "signed_add")))

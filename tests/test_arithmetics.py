@@ -8,8 +8,9 @@ import array_api_compat
 import array_api_strict
 import numpy as np
 import pytest
+from examples import examples
 from flint import arb, ctx, fmpq
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import COARSE, DYADIC, INSEPARABLE, OPS, SCALED_KINDS, fits, placed, questions, rules
 
@@ -21,7 +22,7 @@ from lrp_ref.engine import normalized, shares_to_result
 from lrp_ref.gauges import allowed, gauges
 from lrp_ref.problem import settle
 
-few = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+few = examples(2, 3)
 
 
 def numpy_array(a: np.ndarray) -> Any:
@@ -206,7 +207,7 @@ def test_flint_rationals_and_fractions_are_equal(rule: str, data: Any) -> None:
     variances=st.lists(st.integers(1, 50).map(lambda k: Fraction(k, 7) ** 2), min_size=2, max_size=2),
     linearization=st.sampled_from(("affine", "centered", "without_epsilon")),
 )
-@settings(deadline=None)
+@examples(50, 100)
 def test_balls_contain_the_exact_relevance_of_batch_norm(
     values: list[Fraction], variances: list[Fraction], linearization: str
 ) -> None:

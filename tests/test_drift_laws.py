@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import strategies
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lrp_ref as lrp
@@ -25,7 +26,7 @@ from lrp_ref.rules import RULES, Part
 from lrp_ref.stabilizers import KINDS
 
 AWKWARD = ("0", "0", "1", "-1", *(str(Fraction(float(np.float32(v)))) for v in np.random.default_rng(11).normal(size=24)))
-MANY = settings(max_examples=15, deadline=None)
+MANY = examples(8, 15)
 ROUTES = (("structured", True), ("structured", False), ("explicit", False))
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
@@ -32,7 +33,7 @@ RULES = [
     lrp.WSquare(), lrp.Flat(), lrp.ZBox(-9, 9), lrp.AlphaBetaX(1, 0.5, 0.2, 0.3), lrp.AbsZ(), lrp.Norm(), lrp.Gradient(),
 ]  # fmt: skip
 STABILIZERS = (None, lrp.Stabilizer("signed_add", 0.01), lrp.Stabilizer("clip", 0.01), lrp.Stabilizer("drop", 0.01, -1))
-many = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+many = examples(8, 25)
 
 
 @pytest.fixture(autouse=True)

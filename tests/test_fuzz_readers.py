@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance import golden
@@ -26,7 +26,6 @@ CASES = [
 ]
 SMALL = {"$schema": "../schema.json", "schema": 1, "group": "vectors/small", "notes": {}, "cases": CASES}
 TEXT = json.dumps(SMALL, ensure_ascii=False)
-many = settings(max_examples=1000, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 Json = Any
 
 scalars = (
@@ -50,9 +49,13 @@ TOKENS = (
 )  # fmt: skip
 
 
+def many(full: int) -> settings:
+    """The same examples every time; a fifth of them where the profile is quick."""
+    return settings(examples(full // 5, full), derandomize=True, database=None)
+
+
 def used(path: Path) -> None:
     """Read a file and use every case as a run does; refusals must be of one line."""
-    started = time.process_time()
     try:
         cases = load_file(path)
     except GoldenError as refusal:
@@ -64,7 +67,6 @@ def used(path: Path) -> None:
                 use(case)
             except ValueError as refusal:
                 one_line(refusal)
-    assert time.process_time() - started < 5
 
 
 USES: tuple[Callable[[Any], object], ...] = (
@@ -88,7 +90,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("golden") / "small.json"
 
 
-@settings(many, max_examples=500)
+@many(500)
 @given(edits=st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(0, 40), st.binary(max_size=4)), min_size=1, max_size=4))
 def test_bytes_may_be_replaced(path: Path, edits: list[tuple[int, int, bytes]]) -> None:
     data = TEXT.encode()
@@ -98,21 +100,21 @@ def test_bytes_may_be_replaced(path: Path, edits: list[tuple[int, int, bytes]]) 
     used(path)
 
 
-@settings(many, max_examples=500)
+@many(500)
 @given(at=st.integers(0, len(TEXT)), token=st.sampled_from(TOKENS), drop=st.integers(0, 12))
 def test_tokens_may_be_put_anywhere(path: Path, at: int, token: str, drop: int) -> None:
     path.write_bytes((TEXT[:at] + token + TEXT[at + drop :]).encode(errors="surrogatepass"))
     used(path)
 
 
-@settings(many, max_examples=300)
+@many(300)
 @given(end=st.integers(0, len(TEXT)))
 def test_a_file_may_be_cut_short(path: Path, end: int) -> None:
     path.write_text(TEXT[:end], encoding="utf-8")
     used(path)
 
 
-@settings(many, max_examples=300)
+@many(300)
 @given(data=values, extra=st.booleans())
 def test_a_file_may_hold_any_json(path: Path, data: Json, extra: bool) -> None:
     path.write_text(json.dumps({**SMALL, "cases": data} if extra else data), encoding="utf-8")
@@ -128,7 +130,7 @@ def places(part: Json, *above: Any) -> list[tuple[Any, ...]]:
 PLACES = places(SMALL)
 
 
-@many
+@many(1000)
 @given(
     where=st.sampled_from(PLACES), value=values, how=st.sampled_from(("replace", "replace", "remove", "move")), other=st.data()
 )
@@ -163,7 +165,7 @@ def inside(part: Json, where: tuple[Any, ...]) -> Json:
     return deepcopy(part)
 
 
-@settings(many, max_examples=300)
+@many(300)
 @given(cases=values, edition=values, duplicate=st.booleans())
 def test_a_manifest_may_hold_any_json(
     tmp_path_factory: pytest.TempPathFactory, cases: Json, edition: Json, duplicate: bool
@@ -178,7 +180,7 @@ def test_a_manifest_may_hold_any_json(
     one_line(refusal.value)
 
 
-@many
+@many(1000)
 @given(
     text=st.text(max_size=12) | st.text("0123456789/-.xpe+abf _", max_size=24) | st.from_regex(NUMBER, fullmatch=True) | scalars
 )
@@ -273,9 +275,3 @@ def test_a_file_beyond_any_golden_file_is_not_even_read(path: Path, monkeypatch:
     monkeypatch.setattr(golden, "MAX_BYTES", 100)
     with pytest.raises(GoldenError, match="larger than 100 bytes"):
         load_file(path)
-
-
-def test_the_whole_set_loads_fast() -> None:
-    started = time.process_time()
-    golden.load()
-    assert time.process_time() - started < 1.5

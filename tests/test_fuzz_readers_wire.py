@@ -4,14 +4,14 @@ import json
 import os
 import resource
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline import DENSE, EPSILON, candidate, epsilon
 from safetensors.numpy import save_file
@@ -20,7 +20,6 @@ from conformance import results, runner
 from conformance.results import Result
 from conformance.wire.messages import MessageError, decode, dumps, loads
 
-many = settings(max_examples=1000, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 ASKED = EPSILON[0].adapter_case("float64")
 MESSAGES = [
     dumps({"op": "prepare", "seq": 3, "nodes": ASKED["nodes"], "rules": ASKED["rules"]}),
@@ -53,6 +52,11 @@ values = st.recursive(
 fields = st.sampled_from(["seq", "op", "nodes", "rules", "x", "relevance", "y", "pattern", "error", "python", "handle"])
 
 
+def many(full: int) -> settings:
+    """The same examples every time; a fifth of them where the profile is quick."""
+    return settings(examples(full // 5, full), derandomize=True, database=None)
+
+
 def one_line(refusal: Exception) -> None:
     text = str(refusal)
     assert text.isprintable()
@@ -60,14 +64,12 @@ def one_line(refusal: Exception) -> None:
 
 
 def heard(line: bytes, exchange: Path | None = None) -> None:
-    """Read a line as either side does; a refusal is of one line, and nothing takes long."""
-    started = time.process_time()
+    """Read a line as either side does; a refusal is of one line."""
     try:
         message = loads(line, exchange)
         assert isinstance(message, dict)
     except MessageError as refusal:
         one_line(refusal)
-    assert time.process_time() - started < 5
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,13 +84,13 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("exchange")
 
 
-@many
+@many(1000)
 @given(line=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: text.encode(errors="surrogatepass")))
 def test_any_bytes(line: bytes) -> None:
     heard(line)
 
 
-@many
+@many(1000)
 @given(
     message=st.sampled_from(MESSAGES),
     edits=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 40), st.binary(max_size=4)), min_size=1, max_size=4),
@@ -99,21 +101,19 @@ def test_bytes_of_a_message_may_be_replaced(message: bytes, edits: list[tuple[in
     heard(message)
 
 
-@many
+@many(1000)
 @given(name=fields, value=values)
 def test_a_field_may_hold_any_json(name: str, value: Any, exchange: Path) -> None:
     heard(json.dumps({"seq": 1, name: value}).encode(errors="surrogatepass"), exchange)
 
 
-@many
+@many(1000)
 @given(tensor=tensors)
 def test_a_tensor_may_say_anything(tensor: dict[str, Any], exchange: Path) -> None:
-    started = time.process_time()
     try:
         decode(tensor, exchange)
     except MessageError as refusal:
         one_line(refusal)
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("token", ["[" * 200_000, '{"a":' * 200_000, '{"y":' * 900 + "1" + "}" * 900, "9" * 200_000])
@@ -173,7 +173,7 @@ def test_a_file_may_hold_anything(world: str, exchange: Path) -> None:
     assert not path.exists()
 
 
-@settings(many, max_examples=300)
+@many(300)
 @given(edits=st.lists(st.tuples(st.integers(0, 90), st.integers(0, 9), st.binary(max_size=3)), min_size=1, max_size=3))
 def test_bytes_of_a_file_may_be_replaced(edits: list[tuple[int, int, bytes]], exchange: Path) -> None:
     data = header(entry(), body=bytes(16))
@@ -215,14 +215,14 @@ def test_only_plain_files_of_the_exchange_folder_are_read(exchange: Path, tmp_pa
 RECORD = next(iter(runner.run(candidate(epsilon, DENSE), EPSILON[:1], ["float64"]))).record()
 
 
-@many
+@many(1000)
 @given(name=st.sampled_from(sorted(RECORD)), value=values, drop=st.booleans())
 def test_a_record_may_hold_any_json(name: str, value: Any, drop: bool, exchange: Path) -> None:
     record = {k: v for k, v in RECORD.items() if k != name} if drop else {**RECORD, name: value}
     recorded(json.dumps(record), exchange)
 
 
-@many
+@many(1000)
 @given(edits=st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 9), st.text(max_size=3) | WORDS), min_size=1, max_size=3))
 def test_a_line_may_be_edited(edits: list[tuple[int, int, str]], exchange: Path) -> None:
     text = json.dumps(RECORD)
@@ -231,7 +231,7 @@ def test_a_line_may_be_edited(edits: list[tuple[int, int, str]], exchange: Path)
     recorded(text, exchange)
 
 
-@settings(many, max_examples=300)
+@many(300)
 @given(text=st.text(max_size=30) | values.map(json.dumps), about=values.map(json.dumps) | st.text(max_size=5))
 def test_the_files_may_hold_anything(text: str, about: str, exchange: Path) -> None:
     recorded(text, exchange, about)

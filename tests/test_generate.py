@@ -129,6 +129,13 @@ def test_a_few_cases_start_no_process_and_search_for_their_own_data_alone(monkey
     assert sum(isinstance(r, Search) for cases in generate.recipes().values() for r in cases) > 500
 
 
+def test_a_case_in_twelve_of_every_file_comes_out_the_same() -> None:
+    ids = [recipe.id for cases in generate.recipes().values() for recipe in cases[len(cases) // 2 :: 12]]
+    found = generate.generate_part(SHIPPED, ids, workers=1)
+    assert found.keys() == files(SHIPPED).keys() - {"schema.json"}
+    assert {name: text.encode() for name, text in found.items()} == {name: (SHIPPED / name).read_bytes() for name in found}
+
+
 def test_more_than_a_few_cases_come_from_a_pool_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "FEW", 1)
     monkeypatch.setattr(generate, "build", None)  # here, not in the workers

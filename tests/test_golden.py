@@ -218,6 +218,7 @@ def test_canonical_vector_has_the_numbers_derived_on_paper(name: str, relevance:
     assert case["expected"]["relevance"]["x"]["data"] == relevance.split()
 
 
+@pytest.mark.slow
 def test_regenerating_gives_the_same_bytes() -> None:
     made = generate(workers=2)
     assert set(made) == {*NAMES, "manifest.json"}

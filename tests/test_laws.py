@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import EXACT_KINDS, INSEPARABLE, MIXING, OPS, RATIONAL, fits, placed, questions, rules, tensors
 
@@ -16,7 +17,7 @@ from conformance.case import Question
 from conformance.numbers import exact_array
 
 Asked = tuple[Any, Any, Any, Any, dict[str, Any]]
-some = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+some = examples(6, 12)
 KINDS = tuple(kind for kind in EXACT_KINDS if kind != "abs_share")
 everywhere = pytest.mark.parametrize("rule", lrp.RULES)
 
@@ -189,7 +190,7 @@ def test_equal_rules(name: str, data: Any) -> None:
 
 
 @given(data=st.data())
-@settings(some, max_examples=60)
+@examples(30, 60)
 def test_z_plus_fast_is_z_plus_where_no_input_is_negative(data: Any) -> None:
     layer, x, relevance, *_ = anywhere(data, "zero", ("dense", "conv", "conv-transpose"))
     assert_same(received(layer, abs(x), relevance, lrp.ZPlusFast(), {}), received(layer, abs(x), relevance, lrp.ZPlus(), {}))
@@ -203,7 +204,7 @@ def test_z_plus_fast_differs_where_an_input_is_negative() -> None:
 
 
 @given(data=st.data())
-@settings(some, max_examples=60)
+@examples(30, 60)
 def test_generalised_gamma_of_zero_is_zero_where_the_output_is_not(data: Any) -> None:
     layer, x, relevance, *_ = anywhere(data, "zero", MIXING)
     y = layer.affine(*(x if isinstance(x, tuple) else (x,))).y
@@ -213,7 +214,7 @@ def test_generalised_gamma_of_zero_is_zero_where_the_output_is_not(data: Any) ->
 
 
 @given(data=st.data())
-@settings(some, max_examples=60)
+@examples(30, 60)
 def test_flat_is_w_square_of_equal_weights(data: Any) -> None:
     layer, x, relevance, *_ = anywhere(data, "zero", ("dense", "conv", "conv-transpose"))
     ones = replace(layer, weight=0 * layer.weight + 1)

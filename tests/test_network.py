@@ -8,8 +8,9 @@ from typing import Any
 import array_api_strict
 import numpy as np
 import pytest
+from examples import examples
 from flint import fmpq
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import PRESETS, float32, float64, image, residual, residual_nodes
 from oracle import explain as scalar_loops
@@ -19,7 +20,7 @@ import lrp_ref as lrp
 from lrp_ref.rules import CONVENTIONS, conventions
 
 Json = dict[str, Any]
-few = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+few = examples(4, 8)
 presets = pytest.mark.parametrize("preset", PRESETS)
 PLAIN = lrp.Composite(
     [

@@ -5,7 +5,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lrp_ref as lrp
@@ -44,7 +45,7 @@ def by_definition(weight: np.ndarray, x: np.ndarray, mask: str) -> list[list[Fra
 
 @pytest.mark.parametrize("mask", MASKS)
 @given(data=batches())
-@settings(max_examples=40, deadline=None)
+@examples(20, 40)
 def test_patterns_are_those_of_the_definition(mask: str, data: tuple[np.ndarray, list[np.ndarray]]) -> None:
     weight, (x, *_) = data
     assert lrp.pattern_statistics(weight, x, mask).patterns(weight).tolist() == by_definition(weight, x, mask)
@@ -52,7 +53,7 @@ def test_patterns_are_those_of_the_definition(mask: str, data: tuple[np.ndarray,
 
 @pytest.mark.parametrize("mask", MASKS)
 @given(data=batches())
-@settings(max_examples=40, deadline=None)
+@examples(20, 40)
 def test_the_weight_projects_every_pattern_to_one(mask: str, data: tuple[np.ndarray, list[np.ndarray]]) -> None:
     """sum_i w_ji a_ij = 1 unless v_j = 0, where it is 0."""
     weight, (x, *_) = data
@@ -64,7 +65,7 @@ def test_the_weight_projects_every_pattern_to_one(mask: str, data: tuple[np.ndar
 
 @pytest.mark.parametrize("mask", MASKS)
 @given(data=batches())
-@settings(max_examples=40, deadline=None)
+@examples(20, 40)
 def test_running_batches_equal_one_batch_in_any_order(mask: str, data: tuple[np.ndarray, list[np.ndarray]]) -> None:
     weight, parts = data
     whole = lrp.pattern_statistics(weight, np.concatenate(parts), mask)

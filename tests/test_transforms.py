@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import float64, image, residual
 
 import lrp_ref as lrp
 from lrp_ref import transforms
 
-few = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+few = examples(8, 20)
 Draw = Any
 
 
