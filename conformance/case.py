@@ -37,6 +37,10 @@ class Rewritten:
     rewrite: Callable[[list[Part], Setting], list[Part]]
     over: Callable[[Part], Array]
 
+    @property
+    def reads_output(self) -> bool:
+        return bool(self.rule.reads_output)
+
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return self.rewrite(self.rule.parts(W, x, b, y), Setting(W, x, self.rule, self.over))
 

@@ -207,10 +207,11 @@ def excess(question: Question, dtype: str, fits: Callable[[Question, Answer], bo
     try:
         problem = pose(question, exact_array)
         shares = list(normalized(problem))
-    except ValueError:  # the rounded question has a root that is not rational
+        found = gauges(problem, shares)
+    except ValueError:  # the rounded question has a root that is not rational, or nothing is known of its stabiliser
         return False, None
     received, ledger = shares_to_result(problem, shares)
-    exact = Answer(received, problem.affine.y, ledger, gauges(problem, shares))
+    exact = Answer(received, problem.affine.y, ledger, found)
     if not fits(question, exact):
         return False, None
     try:

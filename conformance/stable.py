@@ -104,7 +104,7 @@ def family(case: Case, dtype: str) -> list[tuple[str, dict[str, Any]]]:
 def _evaluate(problem: Problem, add: Sum, plan: Callable[[Array, Array, Array], Array]) -> list[Array]:
     arrived = problem.flat(problem.arrived)
     total: Array = None
-    for part in parts_of(problem, problem.flat(problem.affine.bias), problem.flat(problem.affine.y)):
+    for part in parts_of(problem, problem.flat(problem.affine.bias)):
         n = np.broadcast_to(part.n.values, (arrived.shape[0], *part.n.values.shape[1:]))
         d = add(n, -1) + part.c
         stabilized = problem.stabilizer(d, problem.epsilon)

@@ -19,6 +19,7 @@ from lrp_ref.arrays import (
     namespace,
     where,
 )
+from lrp_ref.biases import MODES
 from lrp_ref.dialects import Dialect
 from lrp_ref.fast import relevance as fast_relevance
 from lrp_ref.foreign import refuse_other
@@ -26,8 +27,9 @@ from lrp_ref.layers import Layer
 from lrp_ref.ledger import Ledger
 from lrp_ref.printing import shapes
 from lrp_ref.problem import Problem, settle
-from lrp_ref.rules import AlphaBeta, Part, Rule
+from lrp_ref.rules import Part, Rule
 from lrp_ref.stabilizers import Stabilizer
+from lrp_ref.unread import Unread
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,17 +145,18 @@ def messages(
 def normalized(problem: Problem) -> Iterator[Share]:
     """Every part with its denominators and quotients."""
     affine, stabilizer = problem.affine, problem.stabilizer
-    bias, y = problem.flat(affine.bias), problem.flat(affine.y)
+    bias = problem.flat(affine.bias)
     arrived = problem.flat(_shared(problem)[0])
     serves = None if affine.serves is None else problem.flat(affine.serves)
-    parts = parts_of(problem, bias, y)
-    wide = _padding_rows(problem, parts, bias, y)
+    parts = parts_of(problem, bias)
+    wide = _padding_rows(problem, parts, bias)
     for named, padding in zip(parts, wide, strict=True):
-        shared = stabilizer.kind == "abs_share" and named.over is None
+        shared = stabilizer.magnitudes and named.over is None
         part = named._replace(n=absolute(named.n), c=absolute(named.c)) if shared else named
         d = part.n.rows() + part.c + 0 * arrived
         d = d if padding is None else d + padding
         stabilized = stabilizer(d, problem.epsilon) if part.over is None else part.over + 0 * d
+        part = part if part.over is None else part._replace(over=stabilized)
         live = stabilizer.live(d, stabilized) if part.over is None else stabilized != 0
         for mask in (part.where, serves):
             live = live if mask is None else live & mask
@@ -162,20 +165,23 @@ def normalized(problem: Problem) -> Iterator[Share]:
         yield Share(part, d, stabilized, s, active, padding)
 
 
-def parts_of(problem: Problem, bias: Array, y: Array) -> list[Part]:
-    """The rule's parts, with the bias as its mode has it, and rescaled where a half is empty."""
-    parts = stated(problem, bias, y)
-    return problem.rule.rescaled(parts) if isinstance(problem.rule, AlphaBeta) else parts
+def parts_of(problem: Problem, bias: Array) -> list[Part]:
+    """The rule's parts, with the bias as its mode has it, and rescaled where the rule has it so."""
+    parts = stated(problem, bias, output_of(problem))
+    return list(problem.rule.rescaled(parts)) if hasattr(problem.rule, "rescaled") else parts
 
 
 def stated(problem: Problem, bias: Any, y: Any) -> list[Part]:
     """The rule's own parts, with the bias as its mode has it."""
-    ignored = problem.bias in ("ignore", "share")
-    parts: list[Part] = problem.rule.parts(problem.weights, problem.inputs, 0 * bias if ignored else bias, y)
+    mode = MODES[problem.bias]
+    parts: list[Part] = problem.rule.parts(problem.weights, problem.inputs, bias if mode.seen else 0 * bias, y)
     _refuse_no_parts(problem.rule, parts)
-    if problem.bias in ("raw", "full_in_both"):
-        parts = [part._replace(c=bias) for part in parts]
-    return parts
+    return [part._replace(c=bias) for part in parts] if mode.whole else parts
+
+
+def output_of(problem: Problem) -> Any:
+    """y, as the rule's formula has it: refused where the rule says that it does not read it, so that it need not be formed."""
+    return problem.flat(problem.affine.y) if getattr(problem.rule, "reads_output", True) else Unread(problem.rule)
 
 
 def _refuse_no_parts(rule: Rule, parts: Any) -> None:
@@ -278,12 +284,12 @@ def _shared(problem: Problem) -> tuple[Array, Array]:
     return factor * y, (1 - factor) * y
 
 
-def _padding_rows(problem: Problem, parts: list[Part], bias: Array, y: Array) -> list[Array | None]:
+def _padding_rows(problem: Problem, parts: list[Part], bias: Array) -> list[Array | None]:
     """Per part, what taps on padding add to the denominator where padding counts."""
     if problem.padded is None:
         return [None] * len(parts)
     (weights, inputs), rule = problem.padded
-    wide = rule.parts(weights, inputs, bias, y)
+    wide = rule.parts(weights, inputs, bias, output_of(problem))
     return [w.n.rows() - p.n.rows() for w, p in zip(wide, parts, strict=True)]
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, count_of, flattened, full, is_exact, namespace, number, where
+from lrp_ref.biases import MODES
 from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.engine import Share, as_tuple, normalized, parts_of
@@ -163,7 +164,7 @@ def gauges(problem: Problem, shares: list[Share]) -> Gauges:
 def _in_structure(problem: Problem, shares: list[Share]) -> tuple[Problem, list[Share]]:
     """The denominators at hand over structured contributions, which alone carry the work gauge."""
     twin = problem.structured_twin()
-    parts = parts_of(twin, twin.affine.bias, twin.affine.y)
+    parts = parts_of(twin, twin.affine.bias)
 
     def shaped(a: Array, like: Array) -> Array:
         return namespace(like).reshape(a + 0 * like, twin.affine.y.shape)
@@ -236,10 +237,15 @@ def constant_work(problem: Problem, share: Share, forward: Array) -> Array:
     part = share.part
     work = absolute(part.c) if part.work is None else part.work
     extra = _bias_work(problem) - absolute(problem.affine.bias)
-    work = work + (2 * extra if problem.bias not in ("ignore", "share") else 0)
+    work = work + (2 * extra if MODES[problem.bias].seen else 0)
     if share.padding is not None:
         work = work + absolute(share.padding)
-    if problem.stabilizer.kind in ("rms_scaled", "std_scaled"):
+    if not problem.stabilizer.known:
+        kind = problem.stabilizer.kind
+        raise LRPError(
+            f"bounds are not known for the stabilizer {kind!r}: say in its row of KINDS if it is coupled or has a pole"
+        )
+    if problem.stabilizer.coupled:
         xp = namespace(forward)
         work = work + problem.epsilon * (xp.max(forward) + absolute(share.stabilized - share.d))
         work = work + absolute(share.stabilized - share.d) * count_of(share.d)

@@ -7,26 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import (
-    Array,
-    LRPError,
-    checked,
-    flattened,
-    full,
-    is_number,
-    known,
-    namespace,
-    number,
-    placed,
-    same_arithmetic,
-)
+from lrp_ref.arrays import Array, LRPError, checked, flattened, is_number, known, namespace, number, same_arithmetic
+from lrp_ref.biases import MODES
 from lrp_ref.contributions import Inputs, explicit, structured
 from lrp_ref.dialects import Dialect
 from lrp_ref.foreign import brief, changed, held, refuse_lacking
-from lrp_ref.layers import Affine, Conv, Embedding, Layer, MaxPool
+from lrp_ref.layers import Affine, Layer
 from lrp_ref.layers.affine import LAYER, affine_of, arity
 from lrp_ref.maps import Routed
-from lrp_ref.rules import RULE, Epsilon, Pass, Rule, Shares, ZBox, check_conventions
+from lrp_ref.rules import RULE, Rule, Shaped, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
 
 REPRESENTATIONS = ("structured", "explicit", "sparse")
@@ -81,48 +70,27 @@ def settle(
         raise LRPError(f"x: expected an array, got a {type(x).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
     _check_kinds(layer, rule, stabilizer, dialect)
     _check_count(layer, given)
-    if isinstance(layer, Embedding):
-        same_arithmetic("Embedding.weight", layer.weight, "relevance", checked("relevance", relevance))
     lead, batched = entered(layer, given, trusted)
     checked("relevance", relevance, trusted)
     if dialect is not None:
         layer, rule, stabilizer, bias = dialect.apply(layer, rule, stabilizer, bias)
     affine = affine_of(layer, batched)
-    if not isinstance(layer, Embedding):
-        same_arithmetic("x", given[0], "relevance", relevance)
-    if output is not None:
-        y = namespace(output).reshape(output, (prod(lead), *output.shape[len(lead) :]))
-        affine = replace(affine, maps=tuple(m.given(y) if hasattr(m, "given") else m for m in affine.maps), output=y)
-        if tuple(affine.y.shape) != affine.shape:
-            raise LRPError(f"output: expected shape {(*lead, *affine.shape[1:])}, got {tuple(output.shape)}")
+    same_arithmetic(*_reference(layer, given), "relevance", relevance)
+    affine = affine if output is None else _given(affine, lead, output)
     expected = (*lead, *affine.shape[1:])
     if tuple(relevance.shape) != expected:
         raise LRPError(f"relevance: expected the output's shape {expected}, got {tuple(relevance.shape)}")
     check_conventions(rule)
-    bias = rule.bias[0] if bias is None else bias
-    if bias not in rule.bias:
-        raise LRPError(f"{type(rule).__name__}: bias is one of {', '.join(rule.bias)}; got {bias!r}")
-    if stabilizer is None:
-        stabilizer = Stabilizer("signed_add", rule.epsilon) if isinstance(rule, Epsilon) else NONE
+    bias = _mode(rule, bias)
+    stabilizer = stabilizer or getattr(rule, "stabilizer", None) or NONE
     if representation not in REPRESENTATIONS:
         raise LRPError(f"representation is one of {', '.join(REPRESENTATIONS)}; got {representation!r}")
-    if representation == "explicit":
-        entries = prod(affine.shape[1:]) * sum(prod(a.shape[1:]) for a in affine.inputs)
-        if entries > MOST_ENTRIES:
-            raise LRPError(f"an explicit matrix would have {entries:.2g} entries; use representation='structured' or 'sparse'")
-    weights, inputs = _represent(representation, affine.maps, affine.inputs)
-    if isinstance(rule, Pass) and not isinstance(layer, MaxPool):
-        _only_moves(layer, affine)
+    weights, inputs = represent(representation, affine)
+    if getattr(rule, "moves", False) and not getattr(layer, "selects", False):
+        _only_moves(rule, layer, affine)
     arrived = namespace(relevance).reshape(relevance, (prod(lead), *affine.shape[1:]))
-    resolved = _in_arithmetic(rule, affine.inputs, representation)
-    padded = None
-    if getattr(rule, "padding", None) == "counted" and isinstance(layer, Conv):
-        wide, window = layer.padded(batched[0])
-        bounds = _padded_bounds(rule, batched[0], window)
-        padded = (
-            _represent(representation, wide.maps, wide.inputs),
-            _in_arithmetic(bounds, wide.inputs, representation, on_padding=True),
-        )
+    resolved = in_arithmetic(rule, affine.inputs, SHAPED[representation])
+    padded = _on_padding(representation, rule, layer, batched[0])
 
     def twin() -> Problem:
         return settle(layer, x, relevance, rule, stabilizer, bias)
@@ -135,7 +103,7 @@ def entered(layer: Layer, given: tuple[Array, ...], trusted: bool = False) -> tu
 
     trusted: their numbers are known to be finite.
     """
-    if not isinstance(layer, Embedding):
+    if not takes_indices(layer):
         for index, array in enumerate(given):
             checked(f"x[{index}]" if len(given) > 1 else "x", array, trusted)
             same_arithmetic("x", given[0], f"x[{index}]", array)
@@ -153,6 +121,35 @@ def entered(layer: Layer, given: tuple[Array, ...], trusted: bool = False) -> tu
             first = tuple(given[0].shape)
             raise LRPError(f"x[{index}]: expected the axes and batch size of x[0], {first}, got {tuple(array.shape)}")
     return lead, tuple(namespace(a).reshape(a, (prod(lead), *a.shape[a.ndim - axes :])) for a in given)
+
+
+def takes_indices(layer: Any) -> bool:
+    """Whether the layer's input is integers, which have no arithmetic of their own."""
+    return bool(getattr(layer, "takes_indices", False))
+
+
+def _reference(layer: Any, given: tuple[Array, ...]) -> tuple[str, Array]:
+    """The array that says which arithmetic relevance must have, and its name."""
+    return (f"{type(layer).__name__}.weight", layer.weight) if takes_indices(layer) else ("x", given[0])
+
+
+def _given(affine: Affine, lead: tuple[int, ...], output: Array) -> Affine:
+    """The layer at its inputs, with its output believed."""
+    y = namespace(output).reshape(output, (prod(lead), *output.shape[len(lead) :]))
+    affine = replace(affine, maps=tuple(m.given(y) if hasattr(m, "given") else m for m in affine.maps), output=y)
+    if tuple(affine.y.shape) != affine.shape:
+        raise LRPError(f"output: expected shape {(*lead, *affine.shape[1:])}, got {tuple(output.shape)}")
+    return affine
+
+
+def _mode(rule: Any, bias: str | None) -> str:
+    """The bias mode: the given one, or the rule's first."""
+    chosen = str(rule.bias[0] if bias is None else bias)
+    if chosen not in rule.bias:
+        raise LRPError(f"{type(rule).__name__}: bias is one of {', '.join(rule.bias)}; got {bias!r}")
+    if chosen not in MODES:
+        raise LRPError(f"{type(rule).__name__}: a rule's bias modes are among {', '.join(MODES)}; got {chosen!r}")
+    return chosen
 
 
 def output(layer: Layer, *given: Array, trusted: bool = False) -> Array:
@@ -188,102 +185,55 @@ def _check_count(layer: Layer, given: tuple[Any, ...]) -> None:
             raise LRPError(f"x: expected an array, got {type(array).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
 
 
-def _padded_bounds(rule: Any, x: Array, window: Any) -> Any:
-    """Bounds on the padded input: numbers and bounds per channel reach the padding, arrays are 0 there."""
-    if not isinstance(rule, ZBox):
-        return rule
-
-    def widened(bound: Any) -> Any:
-        per_element = isinstance(bound, str) or (hasattr(bound, "shape") and bound.ndim > 1)
-        return window.pad(_bound(bound, x)) if per_element else bound
-
-    return replace(rule, low=widened(rule.low), high=widened(rule.high))
-
-
-def _represent(representation: str, maps: tuple[Any, ...], inputs: tuple[Array, ...]) -> tuple[Any, Any]:
+def represent(representation: str, affine: Affine) -> tuple[Any, Any]:
+    """The weights and inputs of a layer in a representation."""
+    maps, inputs = affine.maps, affine.inputs
     if representation == "structured":
         return structured(maps, inputs)
     if representation == "explicit":
+        entries = prod(affine.shape[1:]) * sum(prod(a.shape[1:]) for a in inputs)
+        if entries > MOST_ENTRIES:
+            raise LRPError(f"an explicit matrix would have {entries:.2g} entries; use representation='structured' or 'sparse'")
         return explicit(maps, inputs)
     from lrp_ref.sparse import sparse  # SciPy is imported only where it is asked for
 
     return sparse(maps, inputs)
 
 
-def _in_arithmetic(rule: Any, inputs: tuple[Array, ...], representation: str, on_padding: bool = False) -> Any:
-    """The rule with its numbers converted once to the arithmetic of x, and input-shaped parameters shaped."""
-    if isinstance(rule, ZBox):
-        arrays = {name: tuple(_bound(getattr(rule, name), x) for x in inputs) for name in ("low", "high")}
-        for x, low, high in () if on_padding else zip(inputs, arrays["low"], arrays["high"], strict=True):
-            _check_box(x, low, high)
-        return replace(rule, **{name: _shaped(bounds, representation) for name, bounds in arrays.items()})
-    if isinstance(rule, Shares):
-        if len(rule.shares) != len(inputs):
-            raise LRPError(f"Shares: expected one share per input, {len(inputs)}, got {len(rule.shares)}")
-        parts = tuple(full(x.shape, number(p, x, "Shares"), x) for p, x in zip(rule.shares, inputs, strict=True))
-        return replace(rule, shares=_shaped(parts, representation))
+def in_arithmetic(rule: Any, inputs: tuple[Array, ...], shaped: Shaped) -> Any:
+    """The rule with its numbers converted once to the arithmetic of x."""
+    if hasattr(rule, "fitted"):
+        return rule.fitted(inputs, shaped)
     numbers = {name: value for name, value in held(rule).items() if is_number(value)}
     return changed(rule, {name: number(value, inputs[0], f"{type(rule).__name__}.{name}") for name, value in numbers.items()})
 
 
-def _shaped(arrays: tuple[Array, ...], representation: str) -> Any:
-    if representation == "structured":
-        return Inputs(arrays)
-    xp = namespace(arrays[0])
-    return xp.concat([flattened(a) for a in arrays], axis=-1)
+def _on_padding(representation: str, rule: Any, layer: Any, x: Array) -> Any:
+    """Weights, inputs and rule with the padding made part of the input, where the rule counts it and the layer has one."""
+    if getattr(rule, "padding", None) != "counted" or not hasattr(layer, "padded"):
+        return None
+    (wide, window), shaped = layer.padded(x), SHAPED[representation]
+    if hasattr(rule, "on_padding"):
+        return represent(representation, wide), rule.on_padding(x, window, wide.inputs, shaped)
+    return represent(representation, wide), in_arithmetic(rule, wide.inputs, shaped)
 
 
-def _bound(bound: Any, x: Array) -> Array:
-    """A bound of the z-box rule as an array of x's shape."""
-    xp = namespace(x)
-    if isinstance(bound, str):
-        if bound not in ("min", "max"):
-            raise LRPError(f"ZBox: expected a bound as a number, array, 'min' or 'max'; got {bound!r}")
-        return getattr(xp, bound)(x, axis=tuple(range(1, x.ndim)), keepdims=True) + 0 * x
-    if isinstance(bound, list | tuple):
-        bound = _row(bound, x)
-    if not hasattr(bound, "shape"):
-        return full(x.shape, number(bound, x, "ZBox bound"), x)
-    checked("ZBox bound", bound)
-    same_arithmetic("x", x, "ZBox bound", bound)
-    if bound.ndim == 1 and bound.shape[0] == x.shape[1]:
-        bound = xp.reshape(bound, (1, -1, *(1,) * (x.ndim - 2)))
-    if tuple(bound.shape) not in (tuple(x.shape), tuple(x.shape[1:]), (1, x.shape[1], *(1,) * (x.ndim - 2))):
-        raise LRPError(
-            f"ZBox: expected a bound as a number, one per channel ({x.shape[1]},) or of x's shape {tuple(x.shape)}; "
-            f"got shape {tuple(bound.shape)}"
-        )
-    return bound + 0 * x
+def _side_by_side(arrays: tuple[Array, ...]) -> Array:
+    return namespace(arrays[0]).concat([flattened(a) for a in arrays], axis=-1)
 
 
-def _row(values: Any, x: Array) -> Array:
-    row = full((len(values),), 0, x)
-    for k, value in enumerate(values):
-        row = placed(row, k, number(value, x, "ZBox bound"))
-    return row
+SHAPED: dict[str, Shaped] = {"structured": Inputs, "explicit": _side_by_side, "sparse": _side_by_side}
 
 
-def _check_box(x: Array, low: Array, high: Array) -> None:
-    xp = namespace(x)
-    for wrong, text in (
-        (low > high, "expected low <= high"),
-        (x < low, "expected x >= low"),
-        (x > high, "expected x <= high"),
-    ):
-        if known(xp.any(wrong)):
-            first = int(xp.argmax(xp.astype(xp.reshape(wrong, (-1,)), xp.int8)))
-            at = [float(xp.reshape(a, (-1,))[first]) for a in (low, x, high)]
-            raise LRPError(f"ZBox: {text}; at flat index {first} low={at[0]}, x={at[1]}, high={at[2]}; widen the bounds")
-
-
-def _only_moves(layer: Layer, affine: Affine) -> None:
-    """Refuse Pass where an output mixes several inputs."""
+def _only_moves(rule: Any, layer: Layer, affine: Affine) -> None:
+    """Refuse a rule that only moves relevance where an output mixes several inputs."""
     if len(affine.maps) == 1 and isinstance(affine.maps[0], Routed):
         return
     xp = namespace(affine.y)
     ones = structured(affine.maps, affine.inputs)[0].connections().contributions().rows()
-    mixes = known(xp.any(ones > 1))
+    names, mixes = f"{type(rule).__name__}: {type(layer).__name__}", known(xp.any(ones > 1))
     if mixes is None:
-        raise LRPError(f"Pass: how {type(layer).__name__} connects is not known while it is traced; use Norm or Flat")
+        kind = type(rule).__name__
+        raise LRPError(f"{kind}: how {type(layer).__name__} connects is not known while it is traced; use Norm or Flat")
     if mixes:
-        raise LRPError(f"Pass: {type(layer).__name__} mixes several inputs in one output; use Zero, Norm or Flat")
+        raise LRPError(f"{names} mixes several inputs in one output; use Zero, Norm or Flat")

@@ -7,17 +7,32 @@ Every rule is its published formula. W, x and b come in either representation of
     R_i = sum_k scale_k sum_j n_ji / stab(sum_i n_ji + c_j) R_j
 
 Conventions that are None mean "not given": a dialect may fill them, else the value named first holds.
+
+What else a rule may say of itself, and the answer of one that says nothing:
+
+- `reads_output`, True: `parts` reads y. Where it says False, y need not be formed, and reading it is refused.
+- `moves`, False: relevance goes where the value came from, so that the layer must not mix values.
+- `stabilizer`, none: the one that belongs to the rule where `propagate` is given none.
+- `rescaled(parts)`, unchanged: the parts once the bias mode has had its say.
+- `fitted(inputs, shaped)`: the rule in the arithmetic of x; without it, every number is converted.
+- `on_padding(x, window, inputs, shaped)`: the same on inputs that hold their padding, if not as on any other.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, namespace, neg, pos, where
+from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, neg, number, pos, where
+from lrp_ref.boxes import bound, check_box
 from lrp_ref.foreign import held
 from lrp_ref.printing import brief
+from lrp_ref.stabilizers import Stabilizer
 
 BACH = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"
 MONTAVON = "Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008"
+
+
+Shaped = Callable[[tuple[Array, ...]], Any]  # arrays of the inputs' shapes, as a rule's formula has x
 
 
 class Part(NamedTuple):
@@ -27,7 +42,7 @@ class Part(NamedTuple):
     c: Array
     scale: Any = 1
     where: Array | None = None
-    over: Array | None = None  # what a row is divided by, if not its own stabilised sum
+    over: Any = None  # what a row is divided by, if not its own stabilised sum: an array, or 1
     over_work: Array | None = None  # the magnitudes behind `over`, where it is computed
     work: Array | None = None  # a bound on the magnitudes that forming c may pass through, if not |c|
 
@@ -57,6 +72,7 @@ class Zero:
 
     name: ClassVar[str] = "zero"
     bias: ClassVar[tuple[str, ...]] = ("absorb", "ignore", "redistribute", "share")
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W * x, b)]
@@ -72,11 +88,16 @@ class Epsilon:
     epsilon: Number = 1e-6
     name: ClassVar[str] = "epsilon"
     bias: ClassVar[tuple[str, ...]] = Zero.bias
+    reads_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _numbers("Epsilon", epsilon=self.epsilon)
         if not self.epsilon > 0:
             raise LRPError(f"Epsilon: expected epsilon > 0, got {self.epsilon}; use Zero() for none")
+
+    @property
+    def stabilizer(self) -> Stabilizer:
+        return Stabilizer("signed_add", self.epsilon)
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W * x, b)]
@@ -100,6 +121,7 @@ class AlphaBeta:
     parameterization: str | None = None
     name: ClassVar[str] = "alpha-beta"
     bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both", "share")
+    reads_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _numbers("AlphaBeta", alpha=self.alpha, beta=self.beta)
@@ -147,6 +169,7 @@ class ZPlus:
 
     name: ClassVar[str] = "z-plus"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb", "full_in_both", "share")
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(pos(W * x), pos(b))]
@@ -158,6 +181,7 @@ class ZPlusFast:
 
     name: ClassVar[str] = "z-plus-fast"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb", "full_in_both")
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(pos(W) * x, pos(b))]
@@ -175,6 +199,7 @@ class Gamma:
     kind: str | None = None
     name: ClassVar[str] = "gamma"
     bias: ClassVar[tuple[str, ...]] = ("absorb", "raw", "ignore", "redistribute", "share")
+    reads_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _nonnegative("Gamma", self.gamma)
@@ -200,6 +225,7 @@ class GeneralizedGamma:
     at_zero: str | None = None
     name: ClassVar[str] = "generalized-gamma"
     bias: ClassVar[tuple[str, ...]] = ("absorb", "raw", "ignore", "redistribute", "share")
+    reads_output: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _nonnegative("GeneralizedGamma", self.gamma)
@@ -225,6 +251,7 @@ class WSquare:
     padding: str | None = None
     name: ClassVar[str] = "w-square"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "square")
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part((W * W).contributions(), b * b)]
@@ -240,6 +267,7 @@ class Flat:
     padding: str | None = None
     name: ClassVar[str] = "flat"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W.connections().contributions(), 0 * b)]
@@ -258,6 +286,7 @@ class ZBox:
     padding: str | None = None
     name: ClassVar[str] = "z-box"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
+    reads_output: ClassVar[bool] = False
 
     def __eq__(self, other: object) -> bool:
         pairs = [(getattr(self, f.name), getattr(other, f.name, None)) for f in fields(self)]
@@ -271,6 +300,23 @@ class ZBox:
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W * x - pos(W) * self.low - neg(W) * self.high, 0 * b, work=2 * absolute(b))]
+
+    def fitted(self, inputs: tuple[Array, ...], shaped: Shaped) -> "ZBox":
+        """Both bounds as arrays of the inputs' shapes; x outside of them is refused."""
+        low, high = (tuple(bound(given, x) for x in inputs) for given in (self.low, self.high))
+        for x, least, most in zip(inputs, low, high, strict=True):
+            check_box(x, least, most)
+        return replace(self, low=shaped(low), high=shaped(high))
+
+    def on_padding(self, x: Array, window: Any, inputs: tuple[Array, ...], shaped: Shaped) -> "ZBox":
+        """Numbers and bounds per channel reach the padding; arrays, and the extremes of x, are 0 there."""
+
+        def widened(given: Any) -> Any:
+            per_element = isinstance(given, str) or (hasattr(given, "shape") and given.ndim > 1)
+            return window.pad(bound(given, x)) if per_element else given
+
+        low, high = (tuple(bound(widened(given), wide) for wide in inputs) for given in (self.low, self.high))
+        return replace(self, low=shaped(low), high=shaped(high))
 
 
 @dataclass(frozen=True)
@@ -288,6 +334,7 @@ class AlphaBetaX:
     alpha1_from: str | None = None
     name: ClassVar[str] = "alpha-beta-x"
     bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both")
+    reads_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _numbers("AlphaBetaX", alpha0=self.alpha0, alpha1=self.alpha1, beta0=self.beta0, beta1=self.beta1)
@@ -307,6 +354,7 @@ class AbsZ:
 
     name: ClassVar[str] = "abs-z"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(absolute(W * x), absolute(b))]
@@ -318,6 +366,7 @@ class Norm:
 
     name: ClassVar[str] = "norm"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W * x, 0 * b)]
@@ -329,6 +378,8 @@ class Pass:
 
     name: ClassVar[str] = "pass"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
+    reads_output: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W.connections().contributions(), 0 * b)]
@@ -341,9 +392,17 @@ class Shares:
     shares: tuple[Number, ...] = ()
     name: ClassVar[str] = "shares"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
         return [Part(W.connections() * self.shares, 0 * b)]
+
+    def fitted(self, inputs: tuple[Array, ...], shaped: Shaped) -> "Shares":
+        """Every share as an array of its input's shape."""
+        if len(self.shares) != len(inputs):
+            raise LRPError(f"Shares: expected one share per input, {len(inputs)}, got {len(self.shares)}")
+        arrays = (full(x.shape, number(p, x, "Shares"), x) for p, x in zip(self.shares, inputs, strict=True))
+        return replace(self, shares=shaped(tuple(arrays)))
 
 
 @dataclass(frozen=True)
@@ -352,10 +411,10 @@ class Gradient:
 
     name: ClassVar[str] = "gradient"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
+    reads_output: ClassVar[bool] = False
 
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
-        one = 0 * (b + y) + 1
-        return [Part(W.contributions(), 0 * b, over=one)]
+        return [Part(W.contributions(), 0 * b, over=1)]
 
 
 RULES = {

@@ -35,7 +35,32 @@ class Stabilizer:
 
     def live(self, d: Array, stabilized: Array) -> Array:
         """Where a quotient exists and is not dropped."""
-        return (d != 0) & (stabilized != 0) if self.kind == "drop" else stabilized != 0
+        return (d != 0) & (stabilized != 0) if self._row.drops else stabilized != 0
+
+    @property
+    def coupled(self) -> bool:
+        """Whether D looks at other outputs than its own; so does what says nothing of itself."""
+        return self._row.coupled is not False
+
+    @property
+    def pole(self) -> bool:
+        """Whether D may be 0 where d is not; so may what says nothing of itself."""
+        return self._row.pole is not False
+
+    @property
+    def magnitudes(self) -> bool:
+        """Whether contributions and bias are shared by their magnitudes."""
+        return self._row.magnitudes
+
+    @property
+    def known(self) -> bool:
+        """Whether its row says how D moves, without which there is no bound."""
+        return None not in (self._row.coupled, self._row.pole)
+
+    @property
+    def _row(self) -> "Kind":
+        row = KINDS[self.kind]
+        return row if isinstance(row, Kind) else Kind(row)
 
 
 def signed(d: Array, at_zero: int, size: Any = 1) -> Array:
@@ -61,16 +86,43 @@ def std(d: Array) -> Array:
 
 
 Signs = Callable[..., Array]  # of a size, which then has the sign of d
-KINDS: dict[str, Callable[[Array, Any, Signs], Array]] = {
-    "none": lambda d, eps, sgn: d,
-    "signed_add": lambda d, eps, sgn: d + sgn(eps),
-    "unsigned_add": lambda d, eps, sgn: d + eps,
-    "replace_zero": lambda d, eps, sgn: where(d == 0, d + eps, d),
-    "zero_to_eps_then_signed": lambda d, eps, sgn: where(d == 0, d + eps, d + sgn(eps)),
-    "clip": lambda d, eps, sgn: sgn() * namespace(d).maximum(absolute(d), full(d.shape, eps, d)),
-    "drop": lambda d, eps, sgn: d + eps,
-    "abs_share": lambda d, eps, sgn: d + eps,
-    "rms_scaled": lambda d, eps, sgn: d + sgn() * eps * rms(d),
-    "std_scaled": lambda d, eps, sgn: d + sgn() * eps * std(d),
+Formula = Callable[[Array, Any, Signs], Array]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of `KINDS`: the formula of D, and what must be known of it; None is "not said", and taken for the worst.
+
+    `coupled`: D also looks at other outputs, through epsilon times what moves no further than the largest of their d; else
+    only at its own d, and moves no further than it does. `pole`: D may be 0 where d is not. `drops`: d = 0 hands nothing on.
+    `magnitudes`: contributions and bias are shared by their magnitudes.
+    """
+
+    formula: Formula
+    coupled: bool | None = None
+    pole: bool | None = None
+    drops: bool = False
+    magnitudes: bool = False
+
+    def __call__(self, d: Array, epsilon: Any, sgn: Signs) -> Array:
+        return self.formula(d, epsilon, sgn)
+
+
+def _own(formula: Formula, pole: bool = False, **columns: bool) -> Kind:
+    """A kind that looks at its own denominator alone."""
+    return Kind(formula, coupled=False, pole=pole, **columns)
+
+
+KINDS: dict[str, Kind | Formula] = {
+    "none": _own(lambda d, eps, sgn: d),
+    "signed_add": _own(lambda d, eps, sgn: d + sgn(eps)),
+    "unsigned_add": _own(lambda d, eps, sgn: d + eps, pole=True),
+    "replace_zero": _own(lambda d, eps, sgn: where(d == 0, d + eps, d)),
+    "zero_to_eps_then_signed": _own(lambda d, eps, sgn: where(d == 0, d + eps, d + sgn(eps))),
+    "clip": _own(lambda d, eps, sgn: sgn() * namespace(d).maximum(absolute(d), full(d.shape, eps, d))),
+    "drop": _own(lambda d, eps, sgn: d + eps, pole=True, drops=True),
+    "abs_share": _own(lambda d, eps, sgn: d + eps, pole=True, magnitudes=True),
+    "rms_scaled": Kind(lambda d, eps, sgn: d + sgn() * eps * rms(d), coupled=True, pole=False),
+    "std_scaled": Kind(lambda d, eps, sgn: d + sgn() * eps * std(d), coupled=True, pole=False),
 }
 NONE = Stabilizer()

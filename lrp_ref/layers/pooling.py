@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, reduce
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 from lrp_ref import fast
 from lrp_ref.arrays import Array, LRPError, constant, full, namespace, where
@@ -90,6 +90,7 @@ class MaxPool:
     dilation: Any = 1
     ties: str | None = None
     linearization: str = "winner"
+    selects: ClassVar[bool] = True  # so that a rule that only moves relevance has a meaning, also where ties share it
 
     def __post_init__(self) -> None:
         _window(self)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -234,6 +234,7 @@ class Embedding(ByValue):
     weight: Array
     reduce: str = "sum"
     axes = None
+    takes_indices: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked("Embedding.weight", self.weight)
