@@ -15,8 +15,7 @@ import array_api_compat
 import array_api_compat.numpy as np_compat
 import numpy as np
 
-from lrp_ref import fast
-from lrp_ref.fast import passes
+from lrp_ref.kernels import delegated
 
 Array = Any  # an array of any array-API namespace; the namespaces share no common static type
 Number = Any  # int, float, Fraction, or an element type of an exact array
@@ -142,23 +141,18 @@ def known(value: Any, kind: Callable[[Any], Any] = bool) -> Any:
         raise
 
 
+@delegated("all finite")
 def all_finite(*arrays: Array) -> bool:
     """Whether no element of float arrays is known to be NaN or infinite: one question, and one answer from a device."""
-    if len(arrays) != 1:
-        found = (namespace(a).all(namespace(a).isfinite(a)) for a in arrays)
-        return all(map(all_finite, arrays)) if fast.on(*arrays) else known(reduce(and_, found)) is not False
-    (a,) = arrays
-    xp = namespace(a)
-    if fast.on(a) and a.flags.c_contiguous and passes.finite(a):
-        return True  # else a large square may have overflowed
-    return known(xp.all(xp.isfinite(a))) is not False
+    return known(reduce(and_, (namespace(a).all(namespace(a).isfinite(a)) for a in arrays))) is not False
 
 
+@delegated("positive part")
 def pos(a: Any) -> Any:
     """a+ = max(a, 0), of an array, of weights or of contributions."""
     if hasattr(a, "positive_part"):
         return a.positive_part()
-    return passes.positive(a) if fast.on(a) else namespace(a).maximum(a, _zero(a))
+    return namespace(a).maximum(a, _zero(a))
 
 
 def neg(a: Any) -> Any:

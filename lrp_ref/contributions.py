@@ -16,9 +16,8 @@ from functools import cached_property, reduce
 from operator import add
 from typing import Any
 
-from lrp_ref import fast
 from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, flattened, namespace, neg, pos
-from lrp_ref.fast.sums import halves
+from lrp_ref.kernels import delegated
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,12 @@ class Messages:
         return namespace(s).sum(self.values * s[..., None], axis=-2)
 
 
+@delegated("halves")
+def halves(a: Array) -> tuple[Array, Array]:
+    """(a+, a-)."""
+    return pos(a), neg(a)
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a layer, one array each, with the arithmetic a rule needs."""
@@ -101,7 +106,7 @@ class Inputs:
     @cached_property
     def halves(self) -> "tuple[Inputs, Inputs]":
         """Both parts, formed once: parts of a rule that read the same half share it."""
-        columns = zip(*(halves(a) if fast.on(a) else (pos(a), neg(a)) for a in self.arrays), strict=True)
+        columns = zip(*map(halves, self.arrays), strict=True)
         positive, negative = map(Inputs, columns)
         return positive, negative
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrp_ref import kernels
 from lrp_ref.arrays import (
     Array,
     LRPError,
@@ -21,7 +22,6 @@ from lrp_ref.arrays import (
 )
 from lrp_ref.biases import MODES
 from lrp_ref.dialects import Dialect
-from lrp_ref.fast import relevance as fast_relevance
 from lrp_ref.foreign import refuse_other
 from lrp_ref.layers import Layer
 from lrp_ref.ledger import Ledger
@@ -87,12 +87,13 @@ def propagate(
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is refused in one line
         problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, representation, output, trusted)
-        shares = None if fast_relevance.serves(problem) else list(normalized(problem))
-        received = fast_relevance.received(problem, parts_of) if shares is None else received_by(problem, shares)
+        kernel = kernels.of("received", problem)
+        shares = list(normalized(problem)) if kernel is None else []
+        received = received_by(problem, shares) if kernel is None else kernel(problem)
     _refuse_inexact(rule, received)
-    _refuse_overflow(layer, [*(share.stabilized for share in shares or ()), *(r for r in received if not _same(r, relevance))])
+    _refuse_overflow(layer, [*(share.stabilized for share in shares), *(r for r in received if not _same(r, relevance))])
     received = received if trusted else tuple(r.copy() if _same(r, relevance) else r for r in received)
-    ledger = _ledger(problem, received, lambda: list(normalized(problem)) if shares is None else shares)
+    ledger = _ledger(problem, received, lambda: shares or list(normalized(problem)))
     shaped = tuple(namespace(r).reshape(r, (*problem.lead, *r.shape[1:])) for r in received)
     return Result(shaped if isinstance(x, tuple | list) else shaped[0], ledger)
 

@@ -14,11 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref import fast
 from lrp_ref.arrays import Array, added, flattened, full, namespace, placed, widened
-from lrp_ref.fast import device
-from lrp_ref.fast.convolution import convolve
-from lrp_ref.fast.dense import multiply
+from lrp_ref.kernels import delegated
 
 
 @dataclass(frozen=True)
@@ -94,14 +91,10 @@ def _placed(weight: Array, table: Any) -> tuple[Array, Array]:
     return xp.reshape(values, (weight.shape[0], *table.shape)), xp.reshape(wired, (1, *table.shape))
 
 
+@delegated("modified")
 def _modified(maps: "Sequence[DenseMap | ConvMap]", f: Callable[..., Array]) -> dict[str, Any]:
-    """The base and the `modify` of f(weights of the maps): lazy on the fast path, where they share one base."""
-    base = maps[0].base
-    if not fast.on(*(m.base for m in maps)) or any(m.base is not base for m in maps):
-        return {"base": f(*(m.weight for m in maps)), "modify": None}
-    if len(maps) == 1 and maps[0].modify is None:
-        return {"base": base, "modify": f}
-    return {"base": base, "modify": lambda w: f(*(w if m.modify is None else m.modify(w) for m in maps))}
+    """The base and the `modify` of f(weights of the maps)."""
+    return {"base": f(*(m.weight for m in maps)), "modify": None}
 
 
 @dataclass(frozen=True)
@@ -125,14 +118,12 @@ class DenseMap:
     def connections(self) -> "DenseMap":
         return self.mapped(lambda w: full(w.shape, 1, w))
 
+    @delegated("dense")
     def apply(self, u: Array) -> Array:
-        if fast.on(u, self.base):
-            return multiply([[(None, [(0, self)])]], [u], adjoint=False)[0]
         return u @ self.weight.T
 
+    @delegated("dense adjoint")
     def adjoint(self, s: Array) -> Array:
-        if fast.on(s, self.base):
-            return multiply([[(None, [(0, self)])]], [s], adjoint=True)[0]
         return s @ self.weight
 
     def matrix(self, x: Array) -> tuple[Array, Array]:
@@ -177,17 +168,13 @@ class ConvMap:
             matrix = xp.reshape(self.weight[(slice(None), slice(None), *tap)], (self.groups, rows // self.groups, columns))
             yield at, xp.matrix_transpose(matrix) if transposed else matrix
 
+    @delegated("convolution shifted")
     def shifted(self, u: Array, shift: Array) -> Array:
         """W u + shift, (1, out, 1, ...)."""
-        if fast.on(u, self.base):
-            return convolve([[(None, [(0, self)])]], [u], adjoint=False, shift=shift)[0]
         return self.apply(u) + shift
 
+    @delegated("convolution")
     def apply(self, u: Array) -> Array:
-        if fast.on(u, self.base):
-            return convolve([[(None, [(0, self)])]], [u], adjoint=False)[0]
-        if device.serves(u):
-            return device.apply(self, u)
         xp, padded = namespace(u), self.window.pad(u)
         total = full((u.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)), 0, u)
         for at, matrix in self._taps(transposed=False):
@@ -195,11 +182,8 @@ class ConvMap:
             total = total + matrix @ patch
         return xp.reshape(total, (u.shape[0], self.weight.shape[0], *self.out))
 
+    @delegated("convolution adjoint")
     def adjoint(self, s: Array) -> Array:
-        if fast.on(s, self.base):
-            return convolve([[(None, [(0, self)])]], [s], adjoint=True)[0]
-        if device.serves(s):
-            return device.adjoint(self, s)
         xp = namespace(s)
         grouped = xp.reshape(s, (s.shape[0], self.groups, self.weight.shape[0] // self.groups, prod(self.out)))
         total = self.window.pad(full((s.shape[0], *self.size), 0, s))

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from lrp_ref import fast
 from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, sqrt, where
+from lrp_ref.kernels import delegated
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,9 @@ class Stabilizer:
         return row if isinstance(row, Kind) else Kind(row)
 
 
+@delegated("signed")
 def signed(d: Array, at_zero: int, size: Any = 1) -> Array:
     """`size` >= 0 with the sign of d, and `at_zero` times it where d = 0."""
-    if at_zero == 1 and fast.on(d):
-        signs = d + 0  # -0.0 + 0 is 0.0
-        return np.copysign(d.dtype.type(size), signs, out=signs)
     one = full(d.shape, 1, d)
     return size * where(d > 0, one, where(d < 0, -one, at_zero * one))
 

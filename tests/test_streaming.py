@@ -16,7 +16,7 @@ from streams import EPSILON, NET, OTHER, PLUS, X, explained, files, on_disk
 from threadpoolctl import threadpool_limits
 
 import lrp_ref as lrp
-from lrp_ref.fast.threads import alone
+from lrp_ref.blas import alone
 from lrp_ref.streaming import identity, progress
 
 
@@ -125,9 +125,9 @@ def test_products_have_one_thread_while_a_batch_is_done(tmp_path: Path) -> None:
         return np.load(path)
 
     def watching(r: Any) -> Any:
-        from lrp_ref.fast import threads
+        from lrp_ref import blas
 
-        seen.update(library.num_threads for library in threads._libraries().lib_controllers)
+        seen.update(library.num_threads for library in blas._libraries().lib_controllers)
         return r
 
     with threadpool_limits(2):

@@ -8,15 +8,9 @@ from math import prod
 from typing import Any
 
 from lrp_ref.arrays import Array, added, full, namespace
-from lrp_ref.fast import elsewhere
 from lrp_ref.fast.blocks import steps
 
 PATCHES = 2**28  # numbers of patches at a time: a gigabyte of float32
-
-
-def serves(a: Array) -> bool:
-    """Whether a convolution of `a` is computed here."""
-    return elsewhere(a)
 
 
 def apply(conv: Any, u: Array) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from lrp_ref.arrays import Array, all_finite
 from lrp_ref.biases import MODES
 from lrp_ref.contributions import Structured
+from lrp_ref.engine import parts_of
 from lrp_ref.fast import on, sums
 from lrp_ref.fast.threads import across, chunks
 from lrp_ref.maps import Routed
@@ -27,7 +28,7 @@ def serves(problem: Any) -> bool:
     )
 
 
-def received(problem: Any, parts_of: Any) -> tuple[Array, ...]:
+def received(problem: Any) -> tuple[Array, ...]:
     """The relevance at every input, (batch, ...); NaN where a denominator overflows."""
     affine = problem.affine
     if _passes(problem):

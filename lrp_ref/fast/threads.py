@@ -9,21 +9,17 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from math import prod
-from threading import Lock
 from typing import Any
+
+from lrp_ref.blas import alone
 
 CHUNK = 2**18  # bytes: what many elementwise operations in a row keep in a core's cache
 LONG = 2**20  # and where they are few: threads that work on short pieces wait for the interpreter again and again
 LARGE = 2**13  # operations from which on a BLAS library may use threads
 WORTHWHILE = 2**17  # operations below which waking threads costs more than it saves
-_lock = Lock()
-_inside = 0  # how many calls have the BLAS library limited; the first sets the limit, the last one lifts it
-_limit: Any = None
-_threads = 1
 
 
 def across(work: Callable[[Iterable[Any]], None], jobs: Sequence[Any], operations: float) -> None:
@@ -70,32 +66,6 @@ def _taken(waiting: deque[Any]) -> Iterator[Any]:
         except IndexError:
             return
         yield job
-
-
-@contextmanager
-def alone() -> Iterator[int]:
-    """The number of threads the BLAS library had; meanwhile it uses one, in every thread."""
-    global _inside, _limit, _threads  # noqa: PLW0603
-    with _lock:
-        if _inside == 0:
-            libraries = _libraries()
-            _threads = max([1, *(library.num_threads for library in libraries.lib_controllers)])
-            _limit = libraries.limit(limits=1)
-        _inside += 1
-    try:
-        yield _threads
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _limit.restore_original_limits()
-
-
-@cache
-def _libraries() -> Any:
-    from threadpoolctl import ThreadpoolController  # imported with the first large layer
-
-    return ThreadpoolController().select(user_api="blas")
 
 
 @cache

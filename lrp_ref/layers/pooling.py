@@ -6,9 +6,8 @@ from functools import cache, reduce
 from operator import add
 from typing import Any, ClassVar
 
-from lrp_ref import fast
 from lrp_ref.arrays import Array, LRPError, constant, full, namespace, where
-from lrp_ref.fast.selection import Selection, maximum
+from lrp_ref.kernels import delegated
 from lrp_ref.layers.affine import Affine, linear, pairs, per_axis
 from lrp_ref.layers.drift import Drift, Errors, fixed
 from lrp_ref.layers.rivals import lowest, rivals
@@ -105,7 +104,7 @@ class MaxPool:
     def affine(self, x: Array) -> Affine:
         xp = namespace(x)
         window, inside, taps = taps_of(self, x, lowest(x) if any(map(any, _window(self).padding)) else 0)
-        best: Callable[[], Array] = cache(lambda: maximum(taps) if fast.on(x) else reduce(xp.maximum, taps))
+        best: Callable[[], Array] = cache(lambda: _maximum(taps))
         if self.linearization == "average":
             mean = AvgPool(self.kernel, self.stride, self.padding, self.dilation, count_include_pad=False).affine(x)
             return Affine(mean.maps, mean.inputs, mean.bias, best, roundings=1)
@@ -119,9 +118,9 @@ class MaxPool:
             count = reduce(add, (wired[t, ...] for t in range(len(taps))))
             return WindowMap(weight / count[None, ...], wired, window, tuple(x.shape[1:]))
 
-        if self.ties == "split" or not fast.on(x):
-            return Affine((winners(),), (x,), zero, best, roundings=int(self.ties == "split"))
-        selection = Selection(winners, best, taps, inside, window, tuple(x.shape[1:]), last=self.ties == "last")
+        if self.ties == "split":
+            return Affine((winners(),), (x,), zero, best, roundings=1)
+        selection = _selection(winners, best, taps, inside, window, tuple(x.shape[1:]), self.ties == "last")
         return Affine((selection,), (x,), zero, best)
 
     def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
@@ -132,6 +131,26 @@ class MaxPool:
             return Drift(output)
         values = taps_of(self, x[0], lowest(x[0]))[2]
         return Drift(output, rivals=lambda: rivals(affine.maps[0], inside, values, errors))
+
+
+@delegated("maximum")
+def _maximum(taps: list[Array]) -> Array:
+    """The largest of what the taps read."""
+    return reduce(namespace(taps[0]).maximum, taps)
+
+
+@delegated("selection")
+def _selection(
+    winners: Callable[[], WindowMap],
+    best: Callable[[], Array],
+    taps: list[Array],
+    inside: Array,
+    window: Window,
+    size: tuple[int, ...],
+    last: bool,
+) -> Any:
+    """The map of a pooling in which every output reads one tap, the first or last of `taps` that is `best`."""
+    return winners()
 
 
 def taps_of(layer: Any, x: Array, fill: Any) -> tuple[Window, Array, list[Array]]:

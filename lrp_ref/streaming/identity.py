@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import lrp_ref
-from lrp_ref import fast
+from lrp_ref import kernels
 from lrp_ref.arrays import Array, LRPError, is_exact
-from lrp_ref.fast.threads import alone
+from lrp_ref.blas import alone
 
 
 def digest(value: Any) -> str:
@@ -47,7 +47,7 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def arithmetic() -> str:
     """What the last bits depend on besides the batch: versions, the processor, and a trial calculation on it."""
-    return f"lrp_ref {lrp_ref.__version__}, {_machine()}, fast path {'on' if fast.on() else 'off'}"
+    return f"lrp_ref {lrp_ref.__version__}, {_machine()}, fast path {'on' if kernels.on() else 'off'}"
 
 
 @cache
