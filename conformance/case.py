@@ -4,19 +4,36 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from conformance import model
 from conformance.numbers import ball_array, exact_array, float_array, floats, integer_array, parse
-from lrp_ref.arrays import LRPError
-from lrp_ref.engine import normalized, received_by, shares_to_result
+from lrp_ref.arrays import LRPError, number
+from lrp_ref.engine import as_tuple, normalized, propagate
 from lrp_ref.gauges import Gauges, gauges
-from lrp_ref.problem import Problem, settle
-from lrp_ref.rules import Part
+from lrp_ref.kernels import switched
+from lrp_ref.ledger import Ledger
+from lrp_ref.problem import Problem, in_arithmetic, output, settle
+from lrp_ref.rules import Part, Shaped
+from lrp_ref.stabilizers import Stabilizer
 
 Array = Any
+
+
+class Way(NamedTuple):
+    """One of the ways in which `propagate` computes floats; the default is its own."""
+
+    representation: str = "structured"
+    fast: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.representation}, kernels {'on' if self.fast else 'off'}"
+
+
+DEFAULT = Way()
+WAYS = tuple(Way(representation, fast) for representation in ("structured", "explicit") for fast in (True, False))
 
 
 @dataclass(frozen=True)
@@ -35,14 +52,29 @@ class Rewritten:
 
     rule: Any
     rewrite: Callable[[list[Part], Setting], list[Part]]
-    over: Callable[[Part], Array]
+    stabilizer: Stabilizer
+
+    @property
+    def name(self) -> str:
+        return f"{self.rule.name}, rewritten"
+
+    @property
+    def bias(self) -> tuple[str, ...]:
+        return tuple(self.rule.bias)
 
     @property
     def reads_output(self) -> bool:
         return bool(self.rule.reads_output)
 
+    def fitted(self, inputs: tuple[Array, ...], shaped: Shaped) -> "Rewritten":
+        return replace(self, rule=in_arithmetic(self.rule, inputs, shaped))
+
     def parts(self, W: Any, x: Any, b: Array, y: Array) -> list[Part]:
-        return self.rewrite(self.rule.parts(W, x, b, y), Setting(W, x, self.rule, self.over))
+        return self.rewrite(self.rule.parts(W, x, b, y), Setting(W, x, self.rule, self._over))
+
+    def _over(self, part: Part) -> Array:
+        d = part.n.rows() + part.c
+        return self.stabilizer(d, number(self.stabilizer.epsilon, d, "stabilizer epsilon"))
 
 
 @dataclass(frozen=True)
@@ -87,12 +119,10 @@ class Answer:
 
 def answer(question: Question) -> Answer:
     """The reference's answer in rationals, or in balls where a root enters."""
-    problem = pose(question, exact_array if rational_roots(question) else ball_array)
-    shares = list(normalized(problem))
-    received, ledger = shares_to_result(problem, shares)
-    if question.after is not None:
-        received = question.after(received)
-    return Answer(received, problem.affine.y, ledger, gauges(problem, shares))
+    read = exact_array if rational_roots(question) else ball_array
+    problem = pose(question, read)
+    received, ledger = propagated(question, read)
+    return Answer(received, problem.affine.y, ledger, gauges(problem, list(normalized(problem))))
 
 
 def rational_roots(question: Question) -> bool:
@@ -107,26 +137,39 @@ def rational_roots(question: Question) -> bool:
     return True
 
 
-def evaluate(question: Question, dtype: str) -> tuple[Array, tuple[Array, ...]]:
-    """The reference's own text in floating point: y, and the relevance at every input."""
-    with np.errstate(all="ignore"):
-        problem = pose(question, lambda data: float_array(data, dtype))
-        received = received_by(problem, list(normalized(problem)))
-        return problem.affine.y, received if question.after is None else question.after(received)
+def evaluate(question: Question, dtype: str, way: Way = DEFAULT) -> tuple[Array, tuple[Array, ...]]:
+    """What users of the reference get in floating point: y, and the relevance at every input."""
+
+    def read(data: dict[str, Any]) -> Array:
+        return float_array(data, dtype)
+
+    with np.errstate(all="ignore"), switched(way.fast):
+        layer, x, _ = question.arrays(read)
+        return output(layer, *as_tuple(x)), propagated(question, read, way.representation)[0]
+
+
+def propagated(
+    question: Question, read: Callable[[dict[str, Any]], Array], representation: str = "structured"
+) -> tuple[tuple[Array, ...], Ledger]:
+    """The relevance at every input and the ledger, by the public door."""
+    asked, conventions = call(question, read)
+    result = propagate(*asked, **conventions, representation=representation)
+    received = as_tuple(result.relevance)
+    return received if question.after is None else question.after(received), result.ledger
 
 
 def pose(question: Question, read: Callable[[dict[str, Any]], Array], representation: str = "structured") -> Problem:
     """The question as the engine's problem, in the arithmetic that `read` gives."""
-    layer, x, relevance = question.arrays(read)
+    asked, conventions = call(question, read)
+    return settle(*asked, **conventions, representation=representation)
+
+
+def call(question: Question, read: Callable[[dict[str, Any]], Array]) -> tuple[tuple[Any, Any, Array, Any], dict[str, Any]]:
+    """The question as arguments of `propagate`: layer, x, relevance and rule, and the conventions by name."""
     rule, stabilizer, bias = model.rule(question.rule, read)
-    problem = settle(layer, x, relevance, rule, stabilizer, bias, representation=representation)
-    if question.rewrite is None:
-        return problem
-
-    def over(part: Part) -> Array:
-        return problem.stabilizer(part.n.rows() + part.c + 0 * problem.arrived, problem.epsilon)
-
-    return replace(problem, rule=Rewritten(problem.rule, question.rewrite, over))
+    if question.rewrite is not None:
+        rule = Rewritten(rule, question.rewrite, stabilizer)
+    return (*question.arrays(read), rule), {"stabilizer": stabilizer, "bias": bias}
 
 
 @dataclass(frozen=True)

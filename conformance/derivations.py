@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from conformance.case import Answer, Question, pose
+from conformance.case import WAYS, Answer, Question, evaluate, pose, propagated
 from conformance.judge import Target, ratio
 from conformance.numbers import exact_array, float_array, floats, rational, tensor
-from lrp_ref.engine import Share, normalized, received_by, shares_to_result
+from lrp_ref.arrays import absolute
+from lrp_ref.engine import Share, as_tuple, normalized
 from lrp_ref.gauges import allowed, gauges
-from lrp_ref.problem import Problem
+from lrp_ref.problem import Problem, output
 from lrp_ref.rounding import allowed_forward
 
 Json = dict[str, Any]
@@ -113,10 +114,10 @@ def _reason(error: Exception) -> str:
 
 def _by(representation: str) -> Callable[[Question], Account]:
     def derive(question: Question) -> Account:
-        problem = pose(question, exact_array, representation)
-        received, ledger = shares_to_result(problem, list(normalized(problem)))
+        layer, x, _ = question.arrays(exact_array)
+        received, ledger = propagated(question, exact_array, representation)
         named = dict(zip(_relevances(question), received, strict=True))
-        arrays = {"y": problem.affine.y, **named, **{f"ledger {c}": getattr(ledger, c) for c in COLUMNS}}
+        arrays = {"y": output(layer, *as_tuple(x)), **named, **{f"ledger {c}": getattr(ledger, c) for c in COLUMNS}}
         return {name: (list(a.shape), [rational(v) for v in a.reshape(-1)]) for name, a in arrays.items()}
 
     return derive
@@ -199,10 +200,11 @@ def rounded(question: Question, dtype: str) -> Question:
 
 
 def excess(question: Question, dtype: str, fits: Callable[[Question, Answer], bool]) -> tuple[bool, Disagreement | None]:
-    """Whether the bound speaks about the reference's own text at `dtype`, and if so where the text is outside of it.
+    """Whether the bound speaks about what users get at `dtype`, in every way, and if so where that is outside of it.
 
     `fits` says whether the format has room for the question. The bound does not speak where rounding turns an exact
-    zero into something of either sign, for a rule or a stabiliser then divides by it or takes another branch.
+    zero into something of either sign, for a rule or a stabiliser then divides by it or takes another branch. What the
+    plain text rounds to is looked at; of kernels, which keep it to themselves, nothing is asked where it could happen.
     """
     try:
         problem = pose(question, exact_array)
@@ -210,21 +212,26 @@ def excess(question: Question, dtype: str, fits: Callable[[Question, Answer], bo
         found = gauges(problem, shares)
     except ValueError:  # the rounded question has a root that is not rational, or nothing is known of its stabiliser
         return False, None
-    received, ledger = shares_to_result(problem, shares)
+    received, ledger = propagated(question, exact_array)
     exact = Answer(received, problem.affine.y, ledger, found)
     if not fits(question, exact):
         return False, None
-    try:
-        with np.errstate(all="ignore"):
-            twin = pose(question, lambda data: float_array(data, dtype))
-            parts = list(normalized(twin))
-            got = (*received_by(twin, parts), twin.affine.y)
-    except Exception as error:
-        said = {dtype: f"crashes with {_reason(error)}", "exact": "answers"}
-        return True, Disagreement("an answer in floats", None, said)
-    if not all(np.array_equal(a, b) for a, b in zip(_signs(problem, shares), _signs(twin, parts), strict=True)):
-        return False, None
-    return True, _outside(question, exact, got, dtype)
+    signs, certain, spoke = list(_signs(problem, shares)), _certain(problem, shares), False
+    for way in WAYS:
+        try:
+            with np.errstate(all="ignore"):
+                twin = pose(question, lambda data: float_array(data, dtype), way.representation)
+                rounded_signs = list(_signs(twin, list(normalized(twin))))
+            y, got = evaluate(question, dtype, way)
+        except Exception as error:
+            said = {dtype: f"crashes with {_reason(error)}", "exact": "answers"}
+            return True, Disagreement("an answer in floats", None, said)
+        if not all(map(np.array_equal, signs, rounded_signs)) or (way.fast and not certain):
+            continue
+        spoke, wrong = True, _outside(question, exact, (*got, y), dtype)
+        if wrong is not None:
+            return True, wrong
+    return spoke, None
 
 
 def _outside(question: Question, exact: Answer, got: tuple[Any, ...], dtype: str) -> Disagreement | None:
@@ -257,5 +264,16 @@ def _total(arrays: list[Any]) -> float:
 def _signs(problem: Problem, shares: list[Share]) -> Iterator[Any]:
     """Every sign that a rule or a stabiliser may look at."""
     watched = [a for share in shares for a in (share.d, share.active * share.stabilized)]
-    for a in (*watched, (problem.weights * problem.inputs).rows() + 0 * problem.arrived):
+    for a in (*watched, (problem.weights * problem.inputs).rows() + 0 * problem.flat(problem.arrived)):
         yield np.asarray([int(v > 0) - int(v < 0) for v in a.reshape(-1)])
+
+
+def _certain(problem: Problem, shares: list[Share]) -> bool:
+    """Whether no sum that a rule or a stabiliser looks at is 0 though its terms are not: its sign is that of any rounding."""
+    z, b, zero = problem.weights * problem.inputs, problem.affine.bias, 0 * problem.arrived
+    forward = z.gauge().rows() + zero
+    sums = [(z.rows() + zero, forward), (problem.affine.y, forward + absolute(b))]
+    for share in shares:
+        size = share.part.n.gauge().rows() + absolute(share.part.c) + zero
+        sums += [(share.d, size), (share.stabilized, size)]
+    return not any(((a == 0) & (size != 0)).any() for a, size in sums)

@@ -17,7 +17,7 @@ from flint import arb
 
 import lrp_ref as lrp
 from conformance import golden, model
-from conformance.case import Answer, answer, pose
+from conformance.case import Answer, answer, pose, propagated
 from conformance.derivations import CertificateError, NoSourceTree, compared, derivations
 from conformance.deviations import applicable
 from conformance.golden import uid_of
@@ -30,7 +30,6 @@ from conformance.recipes import kinds, layers, named, networks, rules, vectors
 from conformance.recipes.common import PRECISION, Recipe, Search, exact_formats
 from conformance.recipes.networks import NetworkRecipe
 from lrp_ref.dialects import DIALECTS, Dialect
-from lrp_ref.engine import normalized, shares_to_result
 from lrp_ref.rules import CONVENTIONS
 
 EDITION = "2026.11"
@@ -226,9 +225,9 @@ def _certificates(recipe: Recipe, found: Answer) -> list[str]:
 
 
 def _ball_certificates(recipe: Recipe, found: Answer) -> list[str]:
-    problem = pose(recipe.question, ball_array, "explicit")
-    again, _ = shares_to_result(problem, list(normalized(problem)))
-    pairs = zip((*again, found.y), (*found.relevance, problem.affine.y), strict=True)
+    again, _ = propagated(recipe.question, ball_array, "explicit")
+    y = pose(recipe.question, ball_array, "explicit").affine.y
+    pairs = zip((*again, found.y), (*found.relevance, y), strict=True)
     if not all(
         p.overlaps(q) and float(p.rad()) < 2.0**-200
         for a, b in pairs

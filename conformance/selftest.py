@@ -10,7 +10,7 @@ from rich.table import Table
 
 from conformance import selftest_world, stable
 from conformance.adapter import Candidate
-from conformance.case import Case, Question, evaluate
+from conformance.case import DEFAULT, WAYS, Case, Question, Way, evaluate
 from conformance.deviations import BY_NAME, Deviation, applicable
 from conformance.judge import PASSES, judge
 from conformance.profiles import PROFILES
@@ -22,9 +22,9 @@ GOLDEN_STEP = 8  # every eighth golden has a unit flipped
 Output = dict[str, Any]
 
 
-def correct(question: Question, dtype: str) -> Output:
-    """The answer of the reference's own text in floating point: a correct candidate, or a mutant for a deviating question."""
-    y, relevance = evaluate(question, dtype)
+def correct(question: Question, dtype: str, way: Way = DEFAULT) -> Output:
+    """What users of the reference get in floating point: a correct candidate, or a mutant for a deviating question."""
+    y, relevance = evaluate(question, dtype, way)
     return {"y": y, "relevance": [np.asarray(r, dtype=dtype) for r in relevance]}
 
 
@@ -109,7 +109,7 @@ def stable_family(cases: list[Case], proof: Proof, advance: Callable[[int], None
                 continue
             with np.errstate(all="ignore"):
                 members = stable.family(case, dtype) if stable.plain(case) else []
-                members.append(("reference", correct(case.question, dtype)))
+                members += [(f"reference, {way}", correct(case.question, dtype, way)) for way in WAYS]
             for name, output in members:
                 found = judge(case, output, dtype)
                 proof.judged[dtype] += 1
