@@ -267,7 +267,7 @@ class Case:
                 {
                     **{k: node[k] for k in ("name", "op")},
                     "inputs": list(node["inputs"]),
-                    "attrs": plain_attrs(node["attrs"]),
+                    "attrs": plain_attrs(node),
                     "params": {name: float_array(t, dtype) for name, t in node["params"].items()},
                 }
             ],
@@ -279,7 +279,7 @@ class Case:
         }
 
 
-def plain_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
-    """Attributes with their numbers as Python floats, and lists that the adapter may change."""
-    numbers = {name: [*map(float, v)] if isinstance(v, tuple) else float(v) for name, v in model.numeric(attrs).items()}
-    return {**deepcopy(attrs), **numbers}
+def plain_attrs(node: dict[str, Any]) -> dict[str, Any]:
+    """The node's attributes with their numbers as Python floats, and lists that the adapter may change."""
+    numbers = {name: [*map(float, v)] if isinstance(v, tuple) else float(v) for name, v in model.numeric(node).items()}
+    return {**deepcopy(node["attrs"]), **numbers}

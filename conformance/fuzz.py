@@ -17,6 +17,7 @@ import lrp_ref as lrp
 from conformance import generate, model
 from conformance.case import Answer, Question
 from conformance.derivations import Disagreement, compared, derivations, excess, from_tests, rounded
+from conformance.operators import OPERATORS
 from conformance.recipes import found as filed
 from conformance.recipes.common import Recipe
 
@@ -91,7 +92,7 @@ class Campaign:
         """What was compared and found, in lines."""
         for find in self.known:
             yield f"{path}: {find.recipe.id} still differs in {find.wrong}"
-        tables = (("rule", lrp.RULES, self.rules), ("layer", model.LAYERS, self.ops), ("format", DTYPES, self.floats))
+        tables = (("rule", lrp.RULES, self.rules), ("layer", OPERATORS, self.ops), ("format", DTYPES, self.floats))
         for what, names, counts in tables:
             yield f"per {what}: " + ", ".join(f"{name} {counts[name]}" for name in names)
         asked = f"{sum(self.rules.values())} questions compared, {self.undefined} that every derivation refuses"

@@ -16,7 +16,7 @@ import numpy as np
 from flint import arb
 
 import lrp_ref as lrp
-from conformance import golden, model
+from conformance import golden, model, schema, tables
 from conformance.case import Answer, answer, pose, propagated
 from conformance.derivations import CertificateError, NoSourceTree, compared, derivations
 from conformance.deviations import applicable
@@ -63,7 +63,8 @@ def generate(workers: int = 2, progress: Progress = lambda done, total: None) ->
     groups = recipes()
     built = _built(groups, workers, progress)
     files = {f"{group}.json": file_text(group, [built[r.id] for r in cases]) for group, cases in groups.items()}
-    return {**files, MANIFEST: manifest_text(EDITION, {id_: case.uid for id_, case in built.items()})}
+    manifest = manifest_text(EDITION, {id_: case.uid for id_, case in built.items()})
+    return {**files, MANIFEST: manifest, **written()}
 
 
 def generate_part(
@@ -126,6 +127,12 @@ def _by_id() -> dict[str, AnyRecipe]:
 def _build_named(id_: str) -> Json:
     """A case in a worker, which draws the recipe itself: a search is not sent."""
     return build(_by_id()[id_])
+
+
+def written() -> dict[str, str]:
+    """What is written from the tables of operators and rules alone: the schema, and the README's tables."""
+    text = (ROOT / "golden/README.md").read_text(encoding="utf-8")
+    return {"schema.json": schema.text(), "README.md": tables.readme(text)}
 
 
 def write_files(files: dict[str, str], root: Path) -> None:
@@ -319,7 +326,7 @@ def representable(recipe: Recipe, found: Answer) -> list[str]:
     tensors = [t for n, t in recipe.inputs.items() if not (model.index_input(recipe.node) and n != "relevance")]
     tensors += list(recipe.node["params"].values()) + [v for v in recipe.rule.values() if isinstance(v, dict) and "data" in v]
     given = [parse(v) for t in tensors for v in t["data"]]
-    given += [w for v in model.numeric(recipe.node["attrs"]).values() for w in (v if isinstance(v, tuple) else (v,))]
+    given += [w for v in model.numeric(recipe.node).values() for w in (v if isinstance(v, tuple) else (v,))]
     rule, stabilizer, _ = model.rule(recipe.rule)
     for f in fields(rule):
         v = getattr(rule, f.name)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from conformance.case import Case
 from conformance.network.case import NetworkCase
-from conformance.wellformed import Malformed, check_case
+from conformance.wellformed import Malformed, check_file
 
 AnyCase = Case | NetworkCase
 C = TypeVar("C", Case, NetworkCase, AnyCase)
@@ -84,14 +84,12 @@ def load_all(directory: Path | None = None) -> list[AnyCase]:
 def load_file(path: Path) -> list[AnyCase]:
     """The cases of one file, each well formed and with the content that its uid was taken of."""
     data = _read(path)
-    cases, group, notes = data.get("cases"), data.get("group"), data.get("notes")
-    if not isinstance(cases, list) or not isinstance(notes, dict) or not isinstance(group, str) or data.get("schema", 1) != 1:
-        raise GoldenError(f"{path}: not a golden file: expected an object with schema 1, a group, notes and cases")
+    try:
+        check_file(data)
+    except Malformed as wrong:
+        raise GoldenError(f"{path}: not a golden file: {_line(wrong)}") from None
+    cases, group, notes = data["cases"], data["group"], data["notes"]
     for index, case in enumerate(cases):
-        try:
-            check_case(case, f"cases[{index}]")
-        except Malformed as wrong:
-            raise GoldenError(f"{path}: not a golden file: {_line(wrong)}") from None
         if uid_of(case) != case["uid"]:
             raise GoldenError(f"{path}: cases[{index}] is not what its uid was taken of; restore the file")
     return [(NetworkCase if "composite" in case else Case)(case, group, notes) for case in cases]

@@ -12,8 +12,8 @@ from flint import arb, ctx, fmpq
 # "finite" of golden/schema.json.
 NUMBER = r"((0|-?[1-9][0-9]*)|-?[1-9][0-9]*/([2-9]|[1-9][0-9]+)|-?0x[01](\.[0-9a-f]{1,13})?p[+-](0|[1-9][0-9]*)|-0\.0)"
 _NUMBER = re.compile(NUMBER)
-_COLUMN = re.compile(rf"({NUMBER}\n)*")
 _EXTREME = re.compile(r"[0-9]{300}|p[+-][0-9]{4}")  # perhaps beyond a double
+_UNUSUAL = re.compile(rf"n|{_EXTREME.pattern}")  # or no number at all: nan, inf
 LONGEST = 4096  # characters of a number
 MOST_AXES = 32
 
@@ -60,20 +60,22 @@ def tensor(array: Any) -> dict[str, Any]:
     return {"shape": list(array.shape), "data": [write(v) for v in array.reshape(-1).tolist()]}
 
 
+def check_size(text: str) -> None:
+    """Raise ValueError for a number beyond every double; other words are no matter."""
+    if _EXTREME.search(text):
+        double(parse(text))
+
+
 def check_tensor(given: Any) -> None:
-    """Raise ValueError unless `given` is a tensor: sizes, and as many finite numbers as they say."""
-    if not isinstance(given, dict) or not given.keys() == {"shape", "data"}:
+    """Raise ValueError unless `given`, a tensor by the schema, holds as many finite numbers as its sizes say."""
+    if not given.keys() == {"shape", "data"}:
         raise ValueError("expected a tensor, an object of shape and data")
     shape, data = given["shape"], given["data"]
-    if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError("expected a shape, a list of sizes")
-    if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
-        raise ValueError("expected data, a list of numbers as strings")
+    if len(shape) > MOST_AXES:
+        raise ValueError(f"expected at most {MOST_AXES} sizes, got {len(shape)}")
     if len(data) != prod(shape):
         raise ValueError(f"expected as many numbers as the shape {str(shape)[:80]} says, got {len(data)}")
-    column = "".join(text + "\n" for text in data)
-    # Each number for itself takes three times as long, so only where something may be wrong.
-    if column.count("\n") != len(data) or not _COLUMN.fullmatch(column) or _EXTREME.search(column):
+    if _UNUSUAL.search(" ".join(data)):  # each number for itself takes ten times as long
         for text in data:
             double(parse(text))
 

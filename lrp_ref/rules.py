@@ -70,6 +70,7 @@ RULE = ("name", "bias", "parts(W, x, b, y)")
 class Zero:
     """LRP-0: n = w_ji x_i, c = b_j. A denominator of exactly 0 drops its relevance. Bach et al. 2015, eq. 56."""
 
+    formula: ClassVar[tuple[str, ...]] = ("z_ji; b_j",)
     name: ClassVar[str] = "zero"
     bias: ClassVar[tuple[str, ...]] = ("absorb", "ignore", "redistribute", "share")
     reads_output: ClassVar[bool] = False
@@ -86,6 +87,8 @@ class Epsilon:
     """
 
     epsilon: Number = 1e-6
+    formula: ClassVar[tuple[str, ...]] = ("z_ji; b_j",)
+    note: ClassVar[str] = "`epsilon` is repeated in the stabilizer"
     name: ClassVar[str] = "epsilon"
     bias: ClassVar[tuple[str, ...]] = Zero.bias
     reads_output: ClassVar[bool] = False
@@ -119,6 +122,16 @@ class AlphaBeta:
     split: str | None = None
     empty_half: str | None = None
     parameterization: str | None = None
+    formula: ClassVar[tuple[str, ...]] = ("z_ji^+; b_j^+; alpha", "z_ji^-; b_j^-; -beta")
+    variants: ClassVar[dict[str, tuple[str, ...]]] = {
+        "half": (
+            "w_ji^+ x_i^+; b_j^+; alpha",
+            "w_ji^- x_i^-; b_j^-; alpha",
+            "w_ji^+ x_i^-; b_j^+; -beta",
+            "w_ji^- x_i^+; b_j^-; -beta",
+        ),
+        "weight": ("w_ji^+ x_i; b_j^+; alpha", "w_ji^- x_i; b_j^-; -beta"),
+    }
     name: ClassVar[str] = "alpha-beta"
     bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both", "share")
     reads_output: ClassVar[bool] = False
@@ -167,6 +180,7 @@ class ZPlus:
     Montavon et al. 2017 (deep Taylor), for inputs of any sign: (w x)+ = w+ x+ + w- x-.
     """
 
+    formula: ClassVar[tuple[str, ...]] = ("z_ji^+; b_j^+",)
     name: ClassVar[str] = "z-plus"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb", "full_in_both", "share")
     reads_output: ClassVar[bool] = False
@@ -179,6 +193,7 @@ class ZPlus:
 class ZPlusFast:
     """n = w_ji+ x_i, bias ignored: equals ZPlus only where x >= 0. Montavon et al. 2017."""
 
+    formula: ClassVar[tuple[str, ...]] = ("w_ji^+ x_i; b_j^+",)
     name: ClassVar[str] = "z-plus-fast"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb", "full_in_both")
     reads_output: ClassVar[bool] = False
@@ -197,6 +212,8 @@ class Gamma:
 
     gamma: Number = 0.25
     kind: str | None = None
+    formula: ClassVar[tuple[str, ...]] = ("(w_ji + gamma w_ji^+) x_i; b_j + gamma b_j^+",)
+    variants: ClassVar[dict[str, tuple[str, ...]]] = {"squared": ("(w_ji + gamma (w_ji^+)^2) x_i; b_j + gamma (b_j^+)^2",)}
     name: ClassVar[str] = "gamma"
     bias: ClassVar[tuple[str, ...]] = ("absorb", "raw", "ignore", "redistribute", "share")
     reads_output: ClassVar[bool] = False
@@ -223,6 +240,11 @@ class GeneralizedGamma:
     gamma: Number = 0.25
     branch: str | None = None
     at_zero: str | None = None
+    formula: ClassVar[tuple[str, ...]] = (
+        "z_ji + gamma z_ji^+; b_j + gamma b_j^+; 1; z_j > 0",
+        "z_ji + gamma z_ji^-; b_j + gamma b_j^-; 1; z_j < 0",
+    )
+    note: ClassVar[str] = "z_j is the layer's output"
     name: ClassVar[str] = "generalized-gamma"
     bias: ClassVar[tuple[str, ...]] = ("absorb", "raw", "ignore", "redistribute", "share")
     reads_output: ClassVar[bool] = True
@@ -249,6 +271,7 @@ class WSquare:
     """
 
     padding: str | None = None
+    formula: ClassVar[tuple[str, ...]] = ("w_ji^2; b_j^2",)
     name: ClassVar[str] = "w-square"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "square")
     reads_output: ClassVar[bool] = False
@@ -265,6 +288,8 @@ class Flat:
     """
 
     padding: str | None = None
+    formula: ClassVar[tuple[str, ...]] = ("1; 0",)
+    note: ClassVar[str] = "1 stands on every connection"
     name: ClassVar[str] = "flat"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
     reads_output: ClassVar[bool] = False
@@ -284,6 +309,10 @@ class ZBox:
     low: Any = -1
     high: Any = 1
     padding: str | None = None
+    formula: ClassVar[tuple[str, ...]] = ("z_ji - low_i w_ji^+ - high_i w_ji^-; b_j - b_j^+ - b_j^- = 0",)
+    note: ClassVar[str] = (
+        "Bounds: a number, a list per channel, a tensor of x's shape, or `min` and `max` of what relevance sees of the sample"
+    )
     name: ClassVar[str] = "z-box"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
     reads_output: ClassVar[bool] = False
@@ -332,6 +361,13 @@ class AlphaBetaX:
     beta0: Number = 0
     beta1: Number = 0
     alpha1_from: str | None = None
+    formula: ClassVar[tuple[str, ...]] = (
+        "w_ji^+ x_i^+; b_j^+; alpha0",
+        "w_ji^- x_i^-; b_j^-; alpha1",
+        "w_ji^- x_i^+; b_j^-; -beta0",
+        "w_ji^+ x_i^-; b_j^+; -beta1",
+    )
+    note: ClassVar[str] = "Each with its own denominator"
     name: ClassVar[str] = "alpha-beta-x"
     bias: ClassVar[tuple[str, ...]] = ("split", "ignore", "full_in_both")
     reads_output: ClassVar[bool] = False
@@ -352,6 +388,7 @@ class AlphaBetaX:
 class AbsZ:
     """Shares by magnitude: n = |w_ji x_i|, bias ignored (`bias="absorb"`: c = |b_j|)."""
 
+    formula: ClassVar[tuple[str, ...]] = ("| z_ji |; | b_j |",)
     name: ClassVar[str] = "abs-z"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
     reads_output: ClassVar[bool] = False
@@ -364,6 +401,7 @@ class AbsZ:
 class Norm:
     """n = w_ji x_i over their sum, no bias: LRP-0 for layers without parameters, such as sums and averages."""
 
+    formula: ClassVar[tuple[str, ...]] = ("z_ji; 0",)
     name: ClassVar[str] = "norm"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
     reads_output: ClassVar[bool] = False
@@ -376,6 +414,8 @@ class Norm:
 class Pass:
     """Relevance goes where the value came from: n = 1 on the connection. Only for layers that move values."""
 
+    formula: ClassVar[tuple[str, ...]] = ("1; 0",)
+    note: ClassVar[str] = "1 stands on every connection. Only where every output has at most one connection, and for max-pool"
     name: ClassVar[str] = "pass"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
     reads_output: ClassVar[bool] = False
@@ -390,6 +430,8 @@ class Shares:
     """Fixed shares: n = p_k, so that input k of a sum receives p_k / sum(p); `shares` has one number per input."""
 
     shares: tuple[Number, ...] = ()
+    formula: ClassVar[tuple[str, ...]] = ("p_k; 0",)
+    note: ClassVar[str] = "p_k is one of `shares`, one per input of `add`, on the connections of input k"
     name: ClassVar[str] = "shares"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
     reads_output: ClassVar[bool] = False
@@ -409,6 +451,8 @@ class Shares:
 class Gradient:
     """The plain vector-Jacobian product, R_i = sum_j w_ji R_j: what hook libraries do where no rule applies."""
 
+    formula: ClassVar[tuple[str, ...]] = ()
+    note: ClassVar[str] = "R_i = sum_j w_ji R_j: no denominator, no stabilizer; the rest of R_j counts as dropped"
     name: ClassVar[str] = "gradient"
     bias: ClassVar[tuple[str, ...]] = ("ignore",)
     reads_output: ClassVar[bool] = False
@@ -425,6 +469,29 @@ RULES = {
     )
 }  # fmt: skip
 
+
+class Parameter(NamedTuple):
+    """A number, or numbers, that a rule takes: its domain (a name of the schema of golden files), in words, and some to try."""
+
+    domain: str
+    about: str
+    tried: tuple[str, ...] = ()
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "epsilon": Parameter("positive", "The stabiliser's epsilon, repeated there.", ("1/4", "1/1024")),
+    "alpha": Parameter("finite", "Factor of the positive half.", ("2", "3/2", "1", "1/4")),
+    "beta": Parameter("finite", "Factor of the negative half.", ("1", "1/2", "0", "3/4")),
+    "gamma": Parameter("nonnegative", "The factor of the favoured sign.", ("1/4", "0", "2")),
+    "alpha0": Parameter("nonnegative", "Factor of the w+ x+ quadrant.", ("2", "1", "0")),
+    "alpha1": Parameter("nonnegative", "Factor of the w- x- quadrant.", ("1", "0")),
+    "beta0": Parameter("nonnegative", "Factor of the w- x+ quadrant.", ("1/2", "0")),
+    "beta1": Parameter("nonnegative", "Factor of the w+ x- quadrant.", ("3/2", "0")),
+    "low": Parameter("bound", "Lower end of the box.", ("-7", "-8", "min")),
+    "high": Parameter("bound", "Upper end of the box.", ("7", "8", "max")),
+    "shares": Parameter("shares", "One share per input.", ("1/2", "1/4", "1", "0")),
+}
+
 # Every convention a rule can carry, the reference's value first; the fork of the literature it settles.
 CONVENTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "split": (("joint", "half", "weight"), "what shares a denominator in alpha-beta"),
@@ -435,6 +502,33 @@ CONVENTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "at_zero": (("drop", "positive", "negative"), "generalised gamma where z_j = 0"),
     "padding": (("absent", "counted"), "taps on padding in flat, w-square and z-box"),
     "alpha1_from": (("alpha1", "beta1"), "the factor of w- x- in alpha-beta-x"),
+}
+
+# What the values of a convention mean, where no variant of a rule's formula says it.
+MEANINGS: dict[str, str] = {
+    "split": "The other two give each half, or each sign of the weight, denominators of its own.",
+    "empty_half": "`rescale`, of the joint split, per output: if the negative half's d is 0 then f of the positive half is 1; "
+    "if the positive half's d is 0 then f of the negative half is 1.",
+    "parameterization": "`difference`: f = alpha and -beta, alpha - beta = 1. `sum`: f = alpha and beta, alpha + beta = 1.",
+    "kind": "`squared` is a known error.",
+    "branch": "`biased`: z_j with the bias, whatever the bias mode. `unbiased`: without.",
+    "at_zero": "Which branch z_j = 0 takes, if any.",
+    "padding": "`counted`: taps on padding count in D, with x = 0 there and the bounds of their channel, 0 if a bound is a "
+    "tensor; their share is dropped.",
+    "alpha1_from": "`beta1`, a known error: f of w- x- is beta1.",
+}
+# What becomes of the natural c.
+BIAS: dict[str, str] = {
+    "absorb": "natural c (as `split`: named as usual for rules of one part and of two)",
+    "split": "natural c",
+    "square": "natural c of w-square",
+    "ignore": "c = 0 (branches still use the true output)",
+    "raw": "c = b, unmodified, in a rule of one part",
+    "full_in_both": "c = b in every part, unmodified (a known error for alpha-beta)",
+    "redistribute": "natural c in D, and the share (c_j + D_j - d_j) f R_j / D_j is then handed in equal parts to the m_j "
+    "connections of output j",
+    "share": "R_j is first multiplied by |s| / (|s| + |b_j|), s = sum_i z_ji (by 1 where both are 0), then as `ignore`; the "
+    "rest counts as bias",
 }
 
 

@@ -122,3 +122,17 @@ KINDS: dict[str, Kind | Formula] = {
     "std_scaled": Kind(lambda d, eps, sgn: d + sgn() * eps * std(d), coupled=True, pole=False),
 }
 NONE = Stabilizer()
+
+# D of every kind in words, for pages and tables.
+FORMULAS: dict[str, str] = {
+    "none": "d",
+    "signed_add": "d + epsilon sgn(d)",
+    "unsigned_add": "d + epsilon",
+    "replace_zero": "d where d != 0, epsilon where d = 0",
+    "zero_to_eps_then_signed": "epsilon where d = 0, d + epsilon sgn(d) where d != 0",
+    "clip": "sgn(d) max(| d |, epsilon)",
+    "drop": "d + epsilon, dropped where d = 0",
+    "abs_share": "d + epsilon, with | n | and | c | for n and c",
+    "rms_scaled": "d + sgn(d) epsilon rms(d)",
+    "std_scaled": "d + sgn(d) epsilon std(d)",
+}

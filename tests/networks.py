@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import lrp_ref as lrp
-from conformance import model
 from conformance.numbers import exact_array
+from conformance.operators import OPERATORS
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ def layer(op: str, params: Json, attrs: Json) -> Any:
     if op == "conv":
         padding = attrs["padding"] if attrs["padding"] == 0 else tuple(map(tuple, attrs["padding"]))
         return lrp.Conv(params["weight"], params["bias"], attrs["stride"], padding, attrs["dilation"], attrs["groups"])
-    return model.LAYERS[op](params, attrs)
+    return OPERATORS[op].build(params, attrs)
 
 
 def residual(cast: Any = None, seed: int = 0) -> lrp.Network:

@@ -123,4 +123,4 @@ def test_a_layer_of_the_reference_is_known_by_the_name_of_its_op() -> None:
         for layer in (lrp.Dense(np.eye(2)), lrp.MaxPool((2,)), lrp.LRN(3), lrp.GlobalAvgPool(), lrp.Activation())
     }
     assert named_so == {"dense", "max-pool", "lrn", "global-avg-pool", "activation"}
-    assert named_so <= set(model.LAYERS)
+    assert named_so <= set(OPERATORS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from network_mutants import MUTANTS, answer
 from typer.testing import CliRunner
 
@@ -151,12 +151,13 @@ def damaged(*path: Any, value: Any) -> Json:
         (("model", "nodes", 1, "inputs"), ["dense3"], "nodes before this one"),
         (("model", "nodes", 1, "name"), "x", "a name of its own"),
         (("expected", "nodes", "relu1"), None, "the relevance at every node"),
-        (("bounds", "float32", "nodes", "relu1", "data", 0), "-1", "magnitudes"),
+        (("bounds", "float32", "nodes", "relu1", "data", 0), "-1", "expected a finite number, zero or above"),
         (("bounds", "float32", "nodes", "relu1"), {"shape": [1], "data": ["1"]}, "a bound for every expected number"),
-        (("bounds", "float32"), None, "formats whose bounds are there"),
+        (("bounds", "float32"), None, 'bounds: "float32" is a required property'),
+        (("representable_in",), ["float16"], "formats whose bounds are there"),
         (("inputs", "relevance"), None, "the relevance at the output"),
         (("ledger", "nodes", "relu1"), None, "an account of every node"),
-        (("composite", "name"), None, "the field name"),
+        (("composite", "name"), None, 'composite: "name" is a required property'),
     ],
 )
 def test_a_damaged_case_is_refused_with_the_place(path: tuple[Any, ...], value: Any, match: str) -> None:

@@ -87,7 +87,7 @@ class NetworkCase:
                 {
                     **{key: node[key] for key in ("name", "op")},
                     "inputs": list(node["inputs"]),
-                    "attrs": plain_attrs(node["attrs"]),
+                    "attrs": plain_attrs(node),
                     "params": {name: float_array(t, dtype) for name, t in node["params"].items()},
                 }
                 for node in self.data["model"]["nodes"]

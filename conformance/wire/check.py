@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from conformance import adapter, golden
 from conformance.adapter import AdapterError, Candidate
@@ -46,14 +46,18 @@ def validator(message: str) -> Draft202012Validator:
 
 def violation(reply: object, message: str) -> str | None:
     """Where a message is not what the schema says, and why; the deepest place says most."""
-    found = sorted(validator(message).iter_errors(reply), key=lambda e: len(e.absolute_path))
+    found = sorted(validator(message).iter_errors(reply), key=_depth)
     if not found:
         return None
     error = found[-1]
-    while error.context:
-        error = max(error.context, key=lambda e: len(e.absolute_path))
-    at = "".join(f"[{part!r}]" for part in error.absolute_path)
-    return f"reply{at}: {error.message}"[:200]
+    while inner := [e for branch in getattr(error.kind, "context", ()) for e in branch]:
+        error = max(inner, key=_depth)
+    at = "".join(f"[{part!r}]" for part in error.instance_path)
+    return f"reply{at}: {' '.join(error.message.split())}"[:200]
+
+
+def _depth(error: ValidationError) -> int:
+    return len(error.instance_path)
 
 
 class Talk:

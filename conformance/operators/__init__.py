@@ -1,0 +1,23 @@
+"""The operators of the golden format, one row each: schema, README, features, builders and random instances follow from it."""
+
+from conformance.operators import functions, moving, normalizing, pooling, weighted
+from conformance.operators.row import Attr, Chooser, Drawn, Operator, Param
+
+OPERATORS: dict[str, Operator] = {
+    row.name: row
+    for row in (
+        *weighted.ROWS,
+        *pooling.ROWS,
+        normalizing.BATCH_NORM,
+        *moving.JOINED,
+        *moving.MOVED,
+        functions.EMBEDDING,
+        functions.ACTIVATION,
+        normalizing.LRN,
+        normalizing.SCALE,
+        *moving.KEPT,
+        functions.SOFTMAX,
+    )
+}
+
+__all__ = ["OPERATORS", "Attr", "Chooser", "Drawn", "Operator", "Param"]

@@ -1,0 +1,167 @@
+"""Layers that join, move or keep values."""
+
+from math import prod
+
+import lrp_ref as lrp
+from conformance.operators.row import FINITE, NATURAL, PAIRS, POSITIVE, SIZES, Attr, Chooser, Drawn, Operator
+from conformance.operators.shapes import any_shape
+
+AXIS = Attr("axis", POSITIVE, "The axis; 1 is the channels.")
+
+
+def _same(chooser: Chooser) -> Drawn:
+    return Drawn([any_shape(chooser)])
+
+
+def _add(chooser: Chooser) -> Drawn:
+    return Drawn([any_shape(chooser)] * chooser.integer(2, 3))
+
+
+def _concat(chooser: Chooser) -> Drawn:
+    shape = any_shape(chooser)
+    axis = chooser.integer(1, len(shape) - 1)
+    widths = [chooser.integer(1, 2) for _ in range(chooser.integer(2, 3))]
+    return Drawn([(*shape[:axis], n, *shape[axis + 1 :]) for n in widths], {"axis": axis})
+
+
+def _reshape(chooser: Chooser) -> Drawn:
+    shape = any_shape(chooser)
+    total = prod(shape[1:])
+    return Drawn([shape], {"shape": chooser.choice(([total], [1, total], [total, 1], [*reversed(shape[1:])]))})
+
+
+def _permute(chooser: Chooser) -> Drawn:
+    shape, axes = any_shape(chooser), []
+    left = list(range(1, len(shape)))
+    while left:
+        axes.append(left.pop(chooser.integer(0, len(left) - 1)))
+    return Drawn([shape], {"axes": axes})
+
+
+def _ends(chooser: Chooser, axes: int) -> list[list[int]]:
+    return [[chooser.integer(0, 1), chooser.integer(0, 2)] for _ in range(axes)]
+
+
+def _pad(chooser: Chooser) -> Drawn:
+    axes = chooser.integer(1, 2)
+    attrs = {"padding": _ends(chooser, axes), "value": chooser.choice(("0", "2", "-1/2"))}
+    return Drawn([(chooser.integer(1, 2), *(chooser.integer(1, 2) for _ in range(axes + 1)))], attrs)
+
+
+def _crop(chooser: Chooser) -> Drawn:
+    ends = _ends(chooser, chooser.integer(1, 2))
+    size = [b + e + chooser.integer(1, 2) for b, e in ends]
+    return Drawn([(chooser.integer(1, 2), chooser.integer(1, 2), *size)], {"crop": ends})
+
+
+def _slice(chooser: Chooser) -> Drawn:
+    shape = any_shape(chooser)
+    axis = chooser.integer(1, len(shape) - 1)
+    begin = chooser.integer(0, shape[axis] - 1)
+    end, step = chooser.integer(begin + 1, shape[axis]), chooser.integer(1, 2)
+    return Drawn([shape], {"axis": axis, "begin": begin, "end": end, "step": step})
+
+
+def _upsample(chooser: Chooser) -> Drawn:
+    axes = chooser.integer(1, 2)
+    return Drawn([(chooser.integer(1, 2), *([2] * axes), 1)], {"scale": [chooser.integer(1, 3) for _ in range(axes)]})
+
+
+def _dropout(chooser: Chooser) -> Drawn:
+    return Drawn([any_shape(chooser)], {"rate": "1/2"})
+
+
+JOINED = (
+    Operator("add", "Sum of the inputs.", "`y = x0 + x1 + ...`", lrp.Add, _add, several=True, elementwise=True, mixes=True),
+    Operator(
+        "concat",
+        "Inputs joined along an axis.",
+        "inputs joined along `axis` (1 = channels)",
+        lrp.Concat,
+        _concat,
+        (AXIS,),
+        several=True,
+    ),
+)
+MOVED = (
+    Operator("flatten", "(N, -1), row-major.", "`(N, -1)`, row-major", lrp.Flatten, _same),
+    Operator(
+        "reshape",
+        "Another shape, the same order.",
+        "the same values in the same order, row-major",
+        lrp.Reshape,
+        _reshape,
+        (Attr("shape", SIZES, "The new shape without the batch axis.", "without the batch axis"),),
+    ),
+    Operator(
+        "permute",
+        "Axes reordered.",
+        "output axis a is input axis `axes[a-1]`",
+        lrp.Permute,
+        _permute,
+        (
+            Attr(
+                "axes",
+                SIZES,
+                "A permutation of 1 .. ndim - 1.",
+                "a permutation of 1 .. ndim-1; the batch axis stays first",
+                argument="axes_order",
+            ),
+        ),
+    ),
+    Operator(
+        "pad",
+        "A constant border.",
+        "constant; where value is not zero it is a bias of the padded outputs",
+        lrp.Pad,
+        _pad,
+        (
+            Attr("padding", PAIRS, "[begin, end] per spatial axis."),
+            Attr("value", FINITE, "What the border holds; a bias where it is not zero."),
+        ),
+        spatial=True,
+    ),
+    Operator(
+        "crop",
+        "Ends removed.",
+        "removes that many from each end",
+        lrp.Crop,
+        _crop,
+        (Attr("crop", PAIRS, "[begin, end] per spatial axis, removed."),),
+        spatial=True,
+    ),
+    Operator(
+        "upsample",
+        "Nearest neighbour.",
+        "nearest neighbour: output p reads input `p // scale`",
+        lrp.Upsample,
+        _upsample,
+        (Attr("scale", SIZES, "Factor per spatial axis.", "integers"),),
+        spatial=True,
+    ),
+)
+KEPT = (
+    Operator(
+        "slice",
+        "Elements begin, begin + step, ... before end along one axis.",
+        "elements begin, begin + step, ... before end along one axis (1 = channels)",
+        lrp.Slice,
+        _slice,
+        (
+            AXIS,
+            Attr("begin", NATURAL, "The first element."),
+            Attr("end", POSITIVE, "The element before which to stop."),
+            Attr("step", POSITIVE, "From one element to the next."),
+        ),
+    ),
+    Operator("identity", "The input itself.", "y = x", lrp.Identity, _same, elementwise=True),
+    Operator(
+        "dropout",
+        "The input itself: dropout at inference.",
+        "y = x: dropout once training is over",
+        lrp.Dropout,
+        _dropout,
+        (Attr("rate", FINITE, "What training dropped, from 0 to below 1."),),
+        elementwise=True,
+    ),
+)
