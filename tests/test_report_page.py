@@ -17,6 +17,7 @@ from conformance.report.gather import gather
 from conformance.report.payload import embedded, payload
 from conformance.results import Run
 from lrp_ref.rules import RULES
+from lrp_ref.stabilizers import FORMULAS
 from lrp_ref.stabilizers import KINDS as STABILIZERS
 
 
@@ -77,12 +78,21 @@ def test_cards_are_shown_with_their_evidence(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_rule_stabilizer_and_bias_has_a_formula() -> None:
-    assert {formulas.key(case.rule) for case in ALL} <= set(formulas.PARTS)
-    assert set(RULES) <= set(formulas.PARTS)
-    assert set(formulas.STABILIZED) == set(STABILIZERS)
+    parts = formulas.parts()
+    assert {formulas.key(case.rule) for case in ALL} <= {*parts, "pattern"}
+    assert {name for name in RULES if not parts[name]} == {"gradient"}
+    assert set(FORMULAS) == set(STABILIZERS)
     assert {mode for rule in RULES.values() for mode in rule.bias} == set(formulas.BIAS)
-    lines = [*formulas.STABILIZED.values(), *(text for parts in formulas.PARTS.values() for p in parts for text in p)]
+    lines = [*formulas.stabilized().values(), *(text for lines in parts.values() for p in lines for text in p)]
     for text in filter(None, lines):
         ET.fromstring(formulas.mathml(text))
     for formula in (formulas.main_formula(), formulas.gradient_formula(), formulas.pattern_formula()):
         ET.fromstring(f"<p>{formula}</p>")
+
+
+def test_a_rule_without_a_formula_and_a_stabilizer_without_one_go_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, "odd", object())
+    monkeypatch.setitem(STABILIZERS, "odd", lambda d, eps, sgn: d)
+    assert formulas.parts()["odd"] == ()
+    assert formulas.key({"rule": "odd"}) == "odd"
+    assert formulas.stabilized()["odd"] == "odd"

@@ -1,13 +1,18 @@
 """The rules as mathematics for a browser: MathML from a notation of one line.
 
-`z_ji^+` is a letter with a subscript and a superscript; everything else is an operator or a number. The table is
-that of golden/README.md, section 3.
+`z_ji^+` is a letter with a subscript and a superscript; everything else is an operator or a number. Rules and stabilisers
+say their own formulas; the same ones stand in golden/README.md, section 3.
 """
 
 import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any, NamedTuple
+
+from lrp_ref.rules import BIAS, RULES
+from lrp_ref.stabilizers import FORMULAS, KINDS
+
+__all__ = ["BIAS", "gradient_formula", "key", "main_formula", "mathml", "parts", "pattern_formula", "stabilized"]
 
 
 class Part(NamedTuple):
@@ -19,72 +24,46 @@ class Part(NamedTuple):
     where: str = ""
 
 
-_PRODUCT = Part("z_ji", "b_j")
-_HALVES = tuple(
-    Part(f"w_ji^{w} x_i^{x}", f"b_j^{w}", f)
-    for w, x, f in (("+", "+", "α"), ("−", "−", "α"), ("+", "−", "−β"), ("−", "+", "−β"))
-)
-PARTS: dict[str, tuple[Part, ...]] = {
-    "zero": (_PRODUCT,),
-    "epsilon": (_PRODUCT,),
-    "alpha-beta": (Part("z_ji^+", "b_j^+", "α"), Part("z_ji^−", "b_j^−", "−β")),
-    "alpha-beta half": _HALVES,
-    "alpha-beta weight": (Part("w_ji^+ x_i", "b_j^+", "α"), Part("w_ji^− x_i", "b_j^−", "−β")),
-    "z-plus": (Part("z_ji^+", "b_j^+"),),
-    "z-plus-fast": (Part("w_ji^+ x_i", "b_j^+"),),
-    "gamma": (Part("(w_ji + γ w_ji^+) x_i", "b_j + γ b_j^+"),),
-    "gamma squared": (Part("(w_ji + γ (w_ji^+)^2) x_i", "b_j + γ (b_j^+)^2"),),
-    "generalized-gamma": (
-        Part("z_ji + γ z_ji^+", "b_j + γ b_j^+", "1", "z_j > 0"),
-        Part("z_ji + γ z_ji^−", "b_j + γ b_j^−", "1", "z_j < 0"),
-    ),
-    "w-square": (Part("w_ji^2", "b_j^2"),),
-    "flat": (Part("1", "0"),),
-    "z-box": (Part("z_ji − l_i w_ji^+ − h_i w_ji^−", "b_j − b_j^+ − b_j^− = 0"),),
-    "alpha-beta-x": (
-        Part("w_ji^+ x_i^+", "b_j^+", "α_0"),
-        Part("w_ji^− x_i^−", "b_j^−", "α_1"),
-        Part("w_ji^− x_i^+", "b_j^−", "−β_0"),
-        Part("w_ji^+ x_i^−", "b_j^+", "−β_1"),
-    ),
-    "abs-z": (Part("| z_ji |", "| b_j |"),),
-    "norm": (Part("z_ji", "0"),),
-    "pass": (Part("1", "0"),),
-    "shares": (Part("p_i", "0"),),
-    "gradient": (),
-    "pattern": (),
-}
-STABILIZED: dict[str, str] = {
-    "none": "D = d",
-    "signed_add": "D = d + ε sgn(d)",
-    "unsigned_add": "D = d + ε",
-    "replace_zero": "D = d where d ≠ 0, ε where d = 0",
-    "zero_to_eps_then_signed": "D = ε where d = 0, d + ε sgn(d) where d ≠ 0",
-    "clip": "D = sgn(d) max(| d |, ε)",
-    "drop": "D = d + ε, dropped where d = 0",
-    "abs_share": "D = | d | + ε, with | n | and | c |",
-    "rms_scaled": "D = d + sgn(d) ε rms(d)",
-    "std_scaled": "D = d + sgn(d) ε std(d)",
-}
-BIAS: dict[str, str] = {
-    "absorb": "c as above",
-    "split": "c as above",
-    "square": "c as above",
-    "ignore": "c is left out of the denominators",
-    "raw": "c is the bias itself, unmodified",
-    "full_in_both": "c is the whole bias, in every part",
-    "redistribute": "c as above; the inputs share out what it received, in equal parts",
-    "share": "relevance is first reduced by the bias's share of |s| + |b|; then c is left out",
-}
-_NAMES = ("sgn", "max", "rms", "std", "where", "dropped", "with", "and")
+def parts() -> dict[str, tuple[Part, ...]]:
+    """The parts of every rule's formula, and of its variants as "rule value", in the rule's own words."""
+    found = {}
+    for name, kind in RULES.items():
+        found[name] = tuple(map(_part, getattr(kind, "formula", ())))
+        variants = getattr(kind, "variants", {})
+        found |= {f"{name} {value}": tuple(map(_part, lines)) for value, lines in variants.items()}
+    return found
+
+
+def stabilized() -> dict[str, str]:
+    """D of every kind of stabiliser; a kind without a formula goes by its name."""
+    return {kind: _spelled(f"D = {FORMULAS[kind]}") if kind in FORMULAS else kind for kind in KINDS}
+
+
+def _part(line: str) -> Part:
+    return Part(*map(_spelled, line.split("; ")))
+
+
+def _spelled(text: str) -> str:
+    """Words as letters, signs as a typesetter has them."""
+    for word, letter in _LETTERS:
+        text = re.sub(rf"\b{word}(?![a-z])", letter, text)
+    return text.replace("-", "−").replace("!=", "≠")
+
+
+_LETTERS = (
+    ("alpha(?=[0-9])", "α_"), ("beta(?=[0-9])", "β_"), ("alpha", "α"), ("beta", "β"), ("gamma", "γ"), ("epsilon", "ε"),
+    ("low", "l"), ("high", "h"),
+)  # fmt: skip
+_NAMES = ("sgn", "max", "rms", "std", "where", "dropped", "with", "and", "for")
 _TOKEN = re.compile(r"[A-Za-zα-ω]+(?:_[a-z0-9]+)?(?:\^[+−0-9k])?|\)\^[+−0-9]|\d+|\S")
 
 
 def key(rule: Mapping[str, Any]) -> str:
-    """The row of PARTS for a case's rule: its name, and the split or kind that changes its formula."""
+    """The formula of a case's rule, as `parts` calls it: its name, and the convention that changes it."""
     name = str(rule["rule"])
-    other = f"{name} {rule.get('split') or rule.get('kind')}"
-    return other if other in PARTS else name
+    variants = getattr(RULES.get(name), "variants", {})
+    chosen = [value for value in rule.values() if isinstance(value, str) and value in variants]
+    return f"{name} {chosen[0]}" if chosen else name
 
 
 def mathml(text: str) -> str:

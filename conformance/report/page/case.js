@@ -22,7 +22,7 @@ function formula(each) {
   const own = Object.entries(rule).filter(([name, v]) => !["rule", "stabilizer", "bias"].includes(name) && !is_tensor(v));
   return [
     clone('[data-formula="sum"]'),
-    clone(`[data-formula="${each.formula}"]`),
+    clone(`[data-formula="${each.formula}"]`) ?? el("p", {}, `The rule ${rule.rule}, which states no formula.`),
     facts([
       ["stabiliser", el("span", {}, `${rule.stabilizer.kind}: `, stabilizer, epsilon, sign)],
       ["bias", el("span", {}, `${rule.bias}: `, bias)],
