@@ -50,6 +50,13 @@ def properties(name: str) -> dict[str, Json]:
     return found
 
 
+def fits(name: str, row: Operator) -> bool:
+    """Whether the rule has a meaning on the operator: what moves relevance wants values moved, and shares several inputs."""
+    moves = getattr(lrp.RULES[name], "moves", False) and row.mixes
+    shares = any(PARAMETERS[p].domain == "shares" for p in parameters(name)) and not row.several
+    return not (moves or shares)
+
+
 # Random entries ---------------------------------------------------------------------------------------------------------
 
 

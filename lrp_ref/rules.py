@@ -16,6 +16,8 @@ What else a rule may say of itself, and the answer of one that says nothing:
 - `rescaled(parts)`, unchanged: the parts once the bias mode has had its say.
 - `fitted(inputs, shaped)`: the rule in the arithmetic of x; without it, every number is converted.
 - `on_padding(x, window, inputs, shaped)`: the same on inputs that hold their padding, if not as on any other.
+- `formula`: its parts as "n; c", "n; c; factor" or "n; c; factor; where", for pages and tables; `note` adds words to it, and
+  `variants` has the formula under a value of a convention.
 """
 
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from conformance.case import Question
 from conformance.derivations import INSEPARABLE
 from conformance.numbers import exact_array
 from conformance.operators import OPERATORS
-from lrp_ref.stabilizers import KINDS
+from lrp_ref.stabilizers import KINDS, Stabilizer
 
 Json = dict[str, Any]
 Draw = Callable[[Any], Any]
@@ -25,15 +25,13 @@ COARSE = ("0", "1", "-1", "2", "-2", "1/2", "-1/2")  # and in float16
 
 OPS = tuple(name for name, row in OPERATORS.items() if row.rational)
 MIXING = tuple(name for name in OPS if OPERATORS[name].mixes)  # Pass refuses (most)
-SCALED_KINDS = ("rms_scaled", "std_scaled")  # their roots are irrational
+SCALED_KINDS = tuple(kind for kind in KINDS if Stabilizer(kind).coupled)  # their roots are irrational
 EXACT_KINDS = tuple(kind for kind in KINDS if kind not in SCALED_KINDS)
 
 
 def fits(rule: str, op: str) -> bool:
     """Whether the rule has a meaning on the op."""
-    if rule == "pass":
-        return not OPERATORS[op].mixes
-    return rule != "shares" or OPERATORS[op].several
+    return entries.fits(rule, OPERATORS[op])
 
 
 def tensors(values: tuple[str, ...], shape: tuple[int, ...]) -> st.SearchStrategy[Json]:

@@ -9,7 +9,7 @@ from network_mutants import answer
 from test_compare import judged, library
 
 import lrp_ref as lrp
-from conformance import generate, golden, model, runner
+from conformance import generate, golden, runner
 from conformance.adapter import Candidate
 from conformance.changes import hears_bias, linear, rule
 from conformance.compare.hints import _conventions, _question
@@ -17,6 +17,7 @@ from conformance.deviations import BY_NAME, Deviation
 from conformance.diagnosis.card import card
 from conformance.diagnosis.probes import probe
 from conformance.network.case import NetworkCase
+from conformance.operators import OPERATORS
 from lrp_ref.composites import named
 from lrp_ref.rules import RULES
 
