@@ -1,0 +1,49 @@
+"""Every rule on every layer: what users get is within its bound, in every representation, with kernels and without."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from strategies import COARSE, INSEPARABLE, OPS, fits, questions
+
+import lrp_ref as lrp
+from conformance import generate, golden, selftest
+from conformance.derivations import excess, rounded
+from conformance.recipes import found as filed
+from lrp_ref.fast import table
+
+few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
+
+
+def room(dtype: str) -> Any:
+    """Whether the format has room for a question."""
+    return lambda question, exact: dtype in generate.representable(filed.recipe(question, ""), exact)
+
+
+@pytest.mark.parametrize(("rule", "op"), PAIRS)
+@few
+@given(data=st.data(), dtype=st.sampled_from(("float32", "float64")))
+def test_every_way_is_within_the_bound(rule: str, op: str, data: st.DataObject, dtype: str) -> None:
+    question = data.draw(questions(rule, op, COARSE))
+    assume(question.rule["stabilizer"]["kind"] != "abs_share" or rule not in INSEPARABLE)
+    _, wrong = excess(rounded(question, dtype), dtype, room(dtype))
+    assert wrong is None, wrong
+
+
+def test_a_kernel_that_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = table.SLOTS["received"]
+
+    def twice(problem: Any) -> Any:
+        kernel = whole(problem)
+        return None if kernel is None else lambda problem: tuple(2 * r for r in kernel(problem))
+
+    cases = [case for case in golden.load() if case.id.startswith("dense.epsilon.exact-0")]
+    before, after = selftest.Proof(), selftest.Proof()
+    selftest.stable_family(cases, before)
+    monkeypatch.setitem(table.SLOTS, "received", twice)
+    selftest.stable_family(cases, after)
+    assert not before.rejected
+    assert after.rejected
+    assert {text.split("reference, ")[1].split(":")[0] for text in after.rejected} == {"structured, kernels on"}
