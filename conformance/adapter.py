@@ -12,13 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from conformance import model
+from lrp_ref.arrays import LRPError
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
 GROUP = "lrp_conform.candidates"
 DEFAULT = "seeds"
 
 
-class AdapterError(ValueError):
+class AdapterError(LRPError):
     """A candidate that cannot be loaded: one line with the reason and the way out."""
 
 

@@ -30,6 +30,7 @@ from conformance.recipes import kinds, layers, named, networks, rules, vectors
 from conformance.recipes.common import PRECISION, Recipe, Search, exact_formats
 from conformance.recipes.networks import NetworkRecipe
 from lrp_ref.dialects import DIALECTS, Dialect
+from lrp_ref.files import write_file
 from lrp_ref.rules import CONVENTIONS
 
 EDITION = "2026.11"
@@ -138,11 +139,7 @@ def written() -> dict[str, str]:
 def write_files(files: dict[str, str], root: Path) -> None:
     """Write these files, each replaced whole."""
     for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
+        write_file(root / name, text, durable=True)
 
 
 def remove_others(files: dict[str, str], root: Path) -> None:

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 from conformance.case import Case
 from conformance.network.case import NetworkCase
 from conformance.wellformed import Malformed, check_file
+from lrp_ref.arrays import LRPError
 
 AnyCase = Case | NetworkCase
 C = TypeVar("C", Case, NetworkCase, AnyCase)
 MAX_BYTES = 16 * 2**20
 
 
-class GoldenError(ValueError):
+class GoldenError(LRPError):
     """A golden file that cannot be read: one line with the file and the reason."""
 
 

@@ -19,13 +19,15 @@ from conformance import golden
 from conformance.adapter import Candidate
 from conformance.judge import FAILURES, VERDICTS, Judgement
 from conformance.wire.messages import MessageError, decode, encode
+from lrp_ref.arrays import LRPError
+from lrp_ref.files import write_file
 
 LINES, ABOUT = "results.ndjson", "run.json"
 PACKAGES = ("lrp-ref", "numpy", "scipy", "python-flint", "torch", "zennit", "captum", "lxt")
 IDENTITY = ("edition", "golden", "dtypes", "devices", "cases", "candidates", "shard")  # what a resumed run must share
 
 
-class ReportError(ValueError):
+class ReportError(LRPError):
     """A report folder that cannot be used."""
 
 
@@ -214,8 +216,8 @@ class Writer:
     def begin(self, kept: Iterable[Result] = ()) -> None:
         """Start the file with what is kept of the earlier run."""
         with _told(self.folder):
-            _replace(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n")
-            _replace(self._path, "".join(map(_line, kept)))
+            write_file(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n", durable=True)
+            write_file(self._path, "".join(map(_line, kept)), durable=True)
             self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, results: Iterable[Result]) -> None:
@@ -230,8 +232,8 @@ class Writer:
         self.close()
         self.about["finished"] = self.about["finished"] or datetime.now(UTC).isoformat(timespec="seconds")
         with _told(self.folder):
-            _replace(self._path, "".join(map(_line, results)))
-            _replace(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n")
+            write_file(self._path, "".join(map(_line, results)), durable=True)
+            write_file(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n", durable=True)
 
     def close(self) -> None:
         if self._file is not None:
@@ -276,16 +278,11 @@ def _line(result: Result) -> str:
     return json.dumps(result.record(), allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8", newline="\n")
-    new.replace(path)
-
-
 @contextmanager
 def _told(folder: Path) -> Iterator[None]:
     try:
         yield
+    except LRPError as error:
+        raise ReportError(f"{folder}: cannot write the report: {error}") from None
     except OSError as error:
         raise ReportError(f"{folder}: cannot write the report: {error.strerror or error}") from None

@@ -20,6 +20,7 @@ from conformance.judge import FAILURES
 from conformance.judging import resolve
 from conformance.results import Result
 from conformance.sources import Source, load
+from lrp_ref.arrays import LRPError
 
 UNJUDGED = ("unsupported", "unsupported-undeclared", "indeterminate", "not-run")  # verdicts that say nothing of the answer
 REPEATED = 3  # cases a group asks twice, to see whether answers repeat
@@ -139,7 +140,7 @@ class Task:
         return [(self.system, self.dtype, self.device, case) for case in self.cases]
 
 
-class LostWorkers(RuntimeError):
+class LostWorkers(LRPError):
     """Workers died again and again."""
 
 

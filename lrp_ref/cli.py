@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.commands import compare, explain, explain_many, tables
-from lrp_ref.commands.say import printable
+from lrp_ref.printable import printable
 
 INTERRUPTED = 130
 

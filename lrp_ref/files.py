@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,12 +15,27 @@ from lrp_ref.arrays import Array, LRPError, is_exact
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A new path beside `path`, of the same kind, whose file takes its place once the block ends without an error."""
-    new = path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}{path.suffix}")
+def opened_for_writing(path: Path, durable: bool = False) -> Iterator[IO[bytes]]:
+    """A binary file that takes the name `path` once the block ends without an error; its folder is made where there is none.
+
+    It keeps the permissions of the file it replaces, and where `path` is a link, what that points to is replaced. durable:
+    it is on the disk before it takes the name, so that not even a power cut leaves half of it (the folder itself is not
+    synchronised: a rename that is undone leaves what was there before, nothing worse).
+    """
+    final = Path(os.path.realpath(path))
+    new = final.with_name(f".{final.stem}.{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}{final.suffix}")
     try:
-        yield new
-        os.replace(new, path)
+        if final.exists() and not final.is_file():
+            raise LRPError(f"{path}: cannot be written: it is there and no file")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with new.open("xb") as file:
+            if final.exists():
+                os.chmod(new, stat.S_IMODE(final.stat().st_mode))
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(new, final)
     except OSError as error:
         raise LRPError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
@@ -27,39 +43,25 @@ def replacing(path: Path) -> Iterator[Path]:
             new.unlink(missing_ok=True)
 
 
-@contextmanager
-def opened_for_writing(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the name `path` once it is whole and on the disk; its folder is made where there is none.
-
-    The folder itself is not synchronised: a rename that a power cut undoes leaves what was there before, nothing worse.
-    """
-    with replacing(path) as new:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+def write_file(path: Path, content: str | bytes, durable: bool = False) -> None:
+    """A whole file: bytes, or text in UTF-8 whose line ends stay as they are."""
+    with opened_for_writing(path, durable) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def save_array(path: Path, a: Array) -> None:
     """`a` as `.npy` in its own dtype; exact numbers as strings "p/q", which `lrp_ref.exact` reads back without loss."""
-    with replacing(path) as new:
-        np.save(new, a.astype(str) if is_exact(a) else np.asarray(a), allow_pickle=False)
-
-
-def save_text(path: Path, text: str) -> None:
-    """`text`, and a newline at its end."""
-    with replacing(path) as new:
-        new.write_text(text + "\n", encoding="utf-8")
+    with opened_for_writing(path) as file:
+        np.save(file, a.astype(str) if is_exact(a) else np.asarray(a), allow_pickle=False)
 
 
 def save_figure(path: Path, figure: Any) -> None:
     """A matplotlib figure, in the format that the file's ending names. Raises `LRPError` for one that matplotlib lacks."""
-    known = figure.canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".").lower() not in known:
+    kind, known = path.suffix.lstrip(".").lower(), figure.canvas.get_supported_filetypes()
+    if kind not in known:
         raise LRPError(f"{path}: no picture format; expected a name that ends in .{', .'.join(sorted(known))}")
-    with replacing(path) as new:
-        figure.savefig(new)
+    with opened_for_writing(path) as file:
+        figure.savefig(file, format=kind)
 
 
 def load_array(path: Path) -> Any:

@@ -12,7 +12,6 @@ An empty mask, and v_j = 0, divide by 1. A convolution is dense on its patches: 
 row x_n, with zeros where a tap lies on padding; every group has patches of its own.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -99,8 +98,7 @@ def fit_patterns(
     nodes = [node for node in net.nodes if isinstance(node.layer, Dense | Conv)]
     masks = {node.name: _mask(net, node, mask) for node in nodes}
     found: dict[str, list[PatternStatistics]] = {}
-    shown = progress is None and sys.stderr.isatty()
-    for done, x in enumerate(watched(batches, "batches") if shown else batches, start=1):
+    for done, x in enumerate(watched(batches, "batches") if progress is None else batches, start=1):
         values = run(net, net.given(x), net.named("all"))
         for node in nodes:
             rows = _rows(node.layer, values[inputs_of(node)[0]])

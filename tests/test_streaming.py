@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 import lrp_ref as lrp
 from lrp_ref.blas import alone
-from lrp_ref.streaming import identity, progress
+from lrp_ref.streaming import identity
 
 
 @pytest.fixture(scope="module")
@@ -251,18 +251,14 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     assert many < few + 60_000  # the images, or their relevance, would be 360,000 bytes more
 
 
-def test_progress_says_rate_and_time_left(
+def test_a_terminal_sees_how_many_are_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert progress.told(120, 1000, 100, 50.0) == "120 of 1000 images, 2 per second, 7 min 20 s left"
-    assert progress.told(120, None, 100, 50.0) == "120 images, 2 per second"
-    assert progress.told(120, 1000, 0, 50.0) == "120 of 1000 images"
-    assert [progress.duration(s) for s in (0.2, 59, 3600, 270_000)] == ["0 s", "59 s", "1 h 0 min", "3 d 3 h"]
     explained(tmp_path / "pipe")
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     explained(tmp_path / "terminal")
-    assert re.search(r"11 of 11 images, .* per second\n$", capsys.readouterr().err)
+    assert re.search(r"images \[#+\] 11 of 11, .* per second", capsys.readouterr().err)
 
 
 def test_digests_tell_values_apart_and_not_processes() -> None:

@@ -1,17 +1,13 @@
-"""What several commands share: choosing cases, moving a bar, ending with one line."""
+"""What several commands share: choosing cases, ending with one line."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from conformance import golden, profiles
 from conformance.adapter import Candidate
 from conformance.golden import AnyCase
-from conformance.report.terminal import console
 
 DTYPES = ("float64", "float32", "float16")
 
@@ -56,26 +52,3 @@ def dtypes(given: list[str] | None, candidates: list[Candidate]) -> list[str]:
         if not any(d in c.dtypes for c in candidates):
             fail(f"--dtype {d}: {candidates[0].name} declares {', '.join(candidates[0].dtypes)}")
     return given or [d for d in ("float64", "float32") if any(d in c.dtypes for c in candidates)] or list(candidates[0].dtypes)
-
-
-class Advance:
-    """Moves the progress bar, if there is one."""
-
-    def __init__(self, bar: Progress | None = None, total: int | None = None, what: str = "cases") -> None:
-        self._bar = bar
-        self._task = None if bar is None else bar.add_task(what, total=total)
-
-    def __call__(self, n: int = 1) -> None:
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task, n)
-
-
-@contextmanager
-def progress(total: int | None, what: str = "cases") -> Iterator[Advance]:
-    """A bar with the time left on a terminal; nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield Advance()
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
-        yield Advance(bar, total, what)

@@ -30,8 +30,8 @@ def compare_model(
 
     Exit status: 0 it agrees (or is as close as asked), 1 it does not or nothing is proved, 2 usage.
     """
+    from conformance.compare.comparison import screen, show
     from conformance.compare.from_files import compare_files
-    from conformance.compare.text import screen, show
 
     chosen = None if not target else target[0] if len(target) == 1 else target
     try:

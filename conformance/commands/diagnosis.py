@@ -13,13 +13,14 @@ from rich.text import Text
 from conformance import golden
 from conformance.adapter import AdapterError
 from conformance.case import Case
-from conformance.commands.common import Command, InProcess, Python, Timeout, fail, progress
+from conformance.commands.common import Command, InProcess, Python, Timeout, fail
 from conformance.diagnosis.card import Card
 from conformance.diagnosis.metamorphic import Outcome, Subject
 from conformance.report.terminal import console
 from conformance.results import Result, read
 from conformance.sources import chosen, load
 from conformance.wire.harness import Limits
+from lrp_ref.progress import progress
 
 One = Annotated[str | None, typer.Argument(help="A name (see `candidates`), a path ending in .py, or a module.")]
 EVIDENCE = 1  # ids of cases that a row names

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from conformance.commands.common import fail, progress
+from conformance.commands.common import fail
 from conformance.report.terminal import console
+from lrp_ref.progress import progress
 from lrp_ref.rules import RULES
 
 

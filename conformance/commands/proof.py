@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from conformance import golden
-from conformance.commands.common import fail, progress
+from conformance.commands.common import fail
 from conformance.report.terminal import console
+from lrp_ref.progress import progress
 
 
 def selftest() -> None:
@@ -14,7 +15,7 @@ def selftest() -> None:
     from conformance.selftest import selftest as prove
 
     out = console()
-    with progress(None) as advance:
+    with progress(None, "evaluations") as advance:
         verdict = prove(golden.load(), advance)
     verdict.print(out)
     raise typer.Exit(0 if verdict.passed else 1)
@@ -32,7 +33,7 @@ def generate(
 
     root, part = make.ROOT / "golden", bool(case or group)
     try:
-        with progress(None) as advance:
+        with progress(None, "cases") as advance:
 
             def moved(done: int, total: int) -> None:
                 advance(1)

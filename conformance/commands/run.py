@@ -19,7 +19,6 @@ from conformance.commands.common import (
     Timeout,
     dtypes,
     fail,
-    progress,
     selected,
 )
 from conformance.golden import AnyCase
@@ -29,6 +28,7 @@ from conformance.results import Writer
 from conformance.session import Session
 from conformance.sources import chosen, load
 from conformance.wire.harness import Limits
+from lrp_ref.progress import progress
 
 FEW = 400  # questions that are not worth a pool of processes
 
@@ -84,7 +84,7 @@ def run(
     with ExitStack() as stack:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled job ends as an interrupted one does
         stack.callback(signal.signal, signal.SIGTERM, before)
-        advance = stack.enter_context(progress(asked))
+        advance = stack.enter_context(progress(asked, "cases"))
         if dask is not None:
             finished = runner.spread(left, stack.enter_context(pools.dask(dask)), advance)
         elif in_process or jobs == 1 or (jobs is None and (asked < FEW or pools.cores() == 1)):

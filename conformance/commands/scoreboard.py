@@ -9,13 +9,15 @@ from rich.text import Text
 
 from conformance import golden, pools, results, runner
 from conformance.adapter import AdapterError
-from conformance.commands.common import fail, progress
+from conformance.commands.common import fail
 from conformance.report.terminal import console
 from conformance.report.write import PAGE, SUMMARY, write
 from conformance.results import ReportError, Writer, read
 from conformance.scoreboard import SHIPPED, Entry, data, differences, prepare, text
 from conformance.session import Session
 from conformance.sources import Source, load
+from lrp_ref.files import write_file
+from lrp_ref.progress import progress
 
 DTYPES = ("float64", "float32")
 DATA = "scoreboard.json"
@@ -53,10 +55,7 @@ def scoreboard(
     if check:
         raise typer.Exit(_compare(out, found) or len(done) < len(entry or known))
     write(out, found, kinds=(PAGE, SUMMARY))
-    try:
-        (out / DATA).write_text(text(found), encoding="utf-8")
-    except OSError as error:
-        raise ReportError(f"{out}: cannot write the scoreboard: {error.strerror or error}") from None
+    write_file(out / DATA, text(found))
     screen.print(f"{len(done)} of {len(entry or known)} candidates: {out / PAGE}, {out / DATA}, {out / SUMMARY}")
     raise typer.Exit(0 if len(done) == len(entry or known) else 1)
 

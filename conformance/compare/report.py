@@ -8,6 +8,7 @@ import numpy as np
 
 from conformance.compare.comparison import Comparison
 from lrp_ref.arrays import Array, LRPError
+from lrp_ref.files import write_file
 
 MOST_SAMPLES = 4
 
@@ -15,23 +16,18 @@ MOST_SAMPLES = 4
 def save(found: Comparison, folder: str | Path) -> list[Path]:
     """Write the files, each whole or not at all. Returns their paths. Raises `LRPError` where the folder cannot be written."""
     folder = Path(folder)
+    picture = _picture(found)
+    files: dict[Path, str | bytes] = {
+        folder / "comparison.json": found.json(),
+        folder / "comparison.txt": f"{found}\n",
+        **({} if picture is None else {folder / "comparison.png": picture}),
+    }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = [
-            _write(folder / "comparison.json", found.json().encode()),
-            _write(folder / "comparison.txt", f"{found}\n".encode()),
-        ]
-        picture = _picture(found)
-        return [*written, *([] if picture is None else [_write(folder / "comparison.png", picture)])]
-    except OSError as error:
-        raise LRPError(f"{folder}: cannot write the report: {error.strerror or error}") from None
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """The file, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    return part.replace(path)
+        for path, content in files.items():
+            write_file(path, content)
+    except LRPError as error:
+        raise LRPError(f"{folder}: cannot write the report: {error}") from None
+    return list(files)
 
 
 def _picture(found: Comparison) -> bytes | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from conformance.golden import AnyCase
 from conformance.profiles import PROFILES, Profile
 from conformance.report.gather import KIND_OF, PASSING, Evidence, System
-from conformance.report.text import printable, slug
+from conformance.report.text import short, slug
 
 # A case is as good as its worst answer over dtypes and devices.
 _WORST = ("wrong", "broken", "declined", "unsupported", "indeterminate", "dialect", "normwise", *reversed(PASSING))
@@ -39,7 +39,7 @@ def _badge(evidence: Evidence, candidate: str, systems: list[System], profile: P
         if (r := evidence.by_system[s].get(case.id)) is not None and r.verdict == "dialect"
     }
     label = f"{candidate} LRP {profile.name}"
-    return {"schemaVersion": 1, "label": printable(label), **_said(count, len(members), len(dialects))}
+    return {"schemaVersion": 1, "label": short(label), **_said(count, len(members), len(dialects))}
 
 
 def _worst(evidence: Evidence, systems: list[System], case: AnyCase) -> str:

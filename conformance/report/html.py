@@ -17,7 +17,7 @@ from conformance import golden
 from conformance.report import cards, formulas, trend
 from conformance.report.gather import KINDS, Evidence, Row, System, layer_of
 from conformance.report.payload import embedded, payload
-from conformance.report.text import printable
+from conformance.report.text import short
 
 STYLES = ("style.css", "case.css")
 SCRIPTS = ("data.js", "pictures.js", "case.js", "list.js", "main.js")
@@ -90,7 +90,7 @@ def _layers(rows: list[Row]) -> dict[str, list[Row]]:
 def _route(system: System, **more: str) -> str:
     """The address of a filtered list."""
     chosen = {"candidate": system.label, "dtype": system.dtype, "device": system.device, "kind": "all", **more}
-    return "#results?" + "&".join(f"{name}={quote(printable(value), safe='')}" for name, value in chosen.items())
+    return "#results?" + "&".join(f"{name}={quote(short(value), safe='')}" for name, value in chosen.items())
 
 
 def _policy(script: str, style: str) -> str:
@@ -109,6 +109,6 @@ def _environment() -> Environment:
         loader=FunctionLoader(_page), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["mathml"] = lambda text: Markup(formulas.mathml(text))
-    environment.filters["said"] = printable
+    environment.filters["said"] = short
     environment.globals["route"] = _route
     return environment

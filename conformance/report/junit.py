@@ -8,7 +8,7 @@ from typing import Any
 from conformance.judge import FAILURES
 from conformance.report.gather import KIND_OF, Evidence, System
 from conformance.report.text import evidence as evidence_of
-from conformance.report.text import printable
+from conformance.report.text import short
 from conformance.results import Result
 
 
@@ -27,11 +27,11 @@ def junit(evidence: Evidence, strict: bool = False) -> str:
 
 def _suite(evidence: Evidence, system: System, results: list[Result], strict: bool) -> ET.Element:
     name = f"{system.label} {system.dtype} {system.device}"
-    suite = ET.Element("testsuite", name=printable(name), tests=str(len(results)))
+    suite = ET.Element("testsuite", name=short(name), tests=str(len(results)))
     properties = ET.SubElement(suite, "properties")
     editions = sorted({f"{each.edition} {each.golden}" for each in evidence.origins})
     for key, value in (*system._asdict().items(), ("golden", "; ".join(editions))):
-        ET.SubElement(properties, "property", name=key, value=printable(value))
+        ET.SubElement(properties, "property", name=key, value=short(value))
     cases = [_case(r, strict) for r in results]
     suite.extend(cases)
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -41,22 +41,22 @@ def _suite(evidence: Evidence, system: System, results: list[Result], strict: bo
 
 
 def _case(r: Result, strict: bool) -> ET.Element:
-    case = ET.Element("testcase", classname=printable(r.feature), name=printable(r.case), time=f"{r.seconds:.6f}")
+    case = ET.Element("testcase", classname=short(r.feature), name=short(r.case), time=f"{r.seconds:.6f}")
     properties = ET.SubElement(case, "properties")
     for name, value in _facts(r).items():
-        ET.SubElement(properties, "property", name=name, value=printable(value))
+        ET.SubElement(properties, "property", name=name, value=short(value))
     text, hint = evidence_of(r), r.judgement.hint or r.verdict
     if r.verdict in FAILURES and r.waiver is not None:
-        ET.SubElement(case, "skipped", message=printable(f"waived: {r.waiver}")).text = text
+        ET.SubElement(case, "skipped", message=short(f"waived: {r.waiver}")).text = text
     elif r.verdict in FAILURES:
         tag = "error" if KIND_OF[r.verdict].name == "broken" else "failure"
-        ET.SubElement(case, tag, type=r.verdict, message=printable(hint)).text = text
+        ET.SubElement(case, tag, type=r.verdict, message=short(hint)).text = text
     elif r.verdict == "dialect" and strict and r.waiver is None:
-        ET.SubElement(case, "failure", type="dialect", message=printable(f"{r.judgement.dialect}: {hint}")).text = text
+        ET.SubElement(case, "failure", type="dialect", message=short(f"{r.judgement.dialect}: {hint}")).text = text
     elif r.verdict in ("dialect", "normwise"):
-        ET.SubElement(case, "system-out").text = printable(f"{r.verdict} {r.judgement.dialect or ''}: {hint}\n{text}")
+        ET.SubElement(case, "system-out").text = short(f"{r.verdict} {r.judgement.dialect or ''}: {hint}\n{text}")
     elif r.verdict not in ("exact", "conformant"):
-        ET.SubElement(case, "skipped", message=printable(f"{r.verdict}: {r.judgement.detail.get('why', '')}"))
+        ET.SubElement(case, "skipped", message=short(f"{r.verdict}: {r.judgement.detail.get('why', '')}"))
     if r.deterministic is False:
         ET.SubElement(case, "system-err").text = "nondeterministic: a second call answered differently"
     return case

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from conformance.judge import FAILURES
 from conformance.report.gather import KINDS, Cell, Evidence, Row, System
 from conformance.report.terminal import line
-from conformance.report.text import printable
+from conformance.report.text import short
 from conformance.results import Result
 
 LISTED = 20  # dialects or mistakes that are shown per system
@@ -75,6 +75,6 @@ def _deviations(system: System, results: list[Result]) -> list[str]:
 
 def escape(text: object) -> str:
     """Text that Markdown shows as it is: no markup, no link, no mention."""
-    plain = printable(" ".join(str(text).split()))
+    plain = short(" ".join(str(text).split()))
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
     return re.sub(r"([\\`*_{}\[\]|#~!$])", r"\\\1", plain).replace("://", "&#58;//")

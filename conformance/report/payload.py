@@ -20,9 +20,10 @@ from conformance.network.show import described, layer
 from conformance.profiles import PROFILES
 from conformance.report import formulas
 from conformance.report.gather import KINDS, Evidence, System
-from conformance.report.text import LONGEST, printable
+from conformance.report.text import LONGEST, short
 from conformance.report.text import evidence as evidence_of
 from conformance.results import Result
+from lrp_ref.printable import printable
 
 MOST = 4096  # elements of an answer that are worth a picture
 LONGEST_CODE = 100_000  # characters of a reproduction
@@ -55,7 +56,7 @@ def payload(evidence: Evidence) -> dict[str, Any]:
         "notes": _notes(evidence, ids),
         "systems": [
             {
-                **{name: printable(value) for name, value in system._asdict().items()},
+                **{name: short(value) for name, value in system._asdict().items()},
                 "results": [_result(evidence, system, r, number[r.case], texts) for r in found.values()],
             }
             for system, found in evidence.by_system.items()
@@ -122,7 +123,7 @@ def _layer(case: Case) -> dict[str, Any]:
 
 def _stub(result: Result) -> dict[str, Any]:
     """What is known of a case that the installed golden set does not hold."""
-    return {"id": printable(result.case), "uid": printable(result.uid), "feature": printable(result.feature)}
+    return {"id": short(result.case), "uid": short(result.uid), "feature": short(result.feature)}
 
 
 def _notes(evidence: Evidence, ids: list[str]) -> dict[str, Any]:

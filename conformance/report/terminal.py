@@ -21,9 +21,8 @@ COLUMNS = ("exact", "conformant", "normwise", "dialect", "indeterminate", "wrong
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console that is wide enough in a pipe; on standard output if no stream is given."""
-    stream = stream or sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 150, highlight=False)
+    """A console that is wide enough in a pipe; on standard output, whatever that is by then, if no stream is given."""
+    return Console(file=stream, width=None if (stream or sys.stdout).isatty() else 150, highlight=False)
 
 
 def table(results: Iterable[Result]) -> Table:

@@ -12,6 +12,8 @@ from conformance.report.html import html
 from conformance.report.junit import junit
 from conformance.report.markdown import markdown
 from conformance.results import ReportError, Run
+from lrp_ref.arrays import LRPError
+from lrp_ref.files import write_file
 
 PAGE, JUNIT, SUMMARY, BADGES = "index.html", "junit.xml", "summary.md", "badges"
 
@@ -44,9 +46,9 @@ def write(
             if f"{BADGES}/{stale.name}" not in found:
                 stale.unlink()
         for name, text in found.items():
-            new = folder / f"{name}.new"
-            new.write_text(text, encoding="utf-8", newline="\n")
-            new.replace(folder / name)
+            write_file(folder / name, text)
+    except LRPError as error:
+        raise ReportError(f"{folder}: cannot write the report: {error}") from None
     except OSError as error:
         raise ReportError(f"{folder}: cannot write the report: {error.strerror or error}") from None
     return [folder / name for name in found]

@@ -6,7 +6,8 @@ from typing import Any
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.commands.folders import folders, prepared
-from lrp_ref.commands.say import progress, say
+from lrp_ref.commands.say import say
+from lrp_ref.progress import Bar, progress
 
 ABOUT = """\
 Explain what an ONNX model makes of images: which input received how much relevance, and where the rest went.
@@ -81,15 +82,15 @@ def run(asked: argparse.Namespace) -> int:
     say(f"{asked.model.name}: {len(model.net.nodes)} nodes; {'; '.join((model.composite.name, *model.notes))}")
     if model.images.pictured:
         say(f"images: {model.images}")
-    with progress(2 * len(model.net.nodes) * len(asked.images)) as advance:
+    with progress(2 * len(model.net.nodes) * len(asked.images), "nodes") as bar:
         for path, folder in zip(asked.images, folders(asked.out, asked.images), strict=True):
-            advance.image(path.name)
+            bar.about(path.name)
             with prepared(folder):
-                _explain(path, folder, asked, model, (what, names), advance)
+                _explain(path, folder, asked, model, (what, names), bar)
     return 0
 
 
-def _explain(path: Path, folder: Path | None, asked: Any, model: Any, wanted: tuple[Any, list[str]], advance: Any) -> None:
+def _explain(path: Path, folder: Path | None, asked: Any, model: Any, wanted: tuple[Any, list[str]], bar: Bar) -> None:
     """Explain one image, print what came out, and write its files."""
     from lrp_ref.commands import explained
     from lrp_ref.images import read
@@ -98,7 +99,7 @@ def _explain(path: Path, folder: Path | None, asked: Any, model: Any, wanted: tu
     try:
         found = model.net.explain(
             model.numbers(sample.x), model.composite, target={output: target}, seed={output: asked.seed},
-            bounds=asked.bounds or False, account=True, progress=advance,
+            bounds=asked.bounds or False, account=True, progress=lambda node: bar(),
         )  # fmt: skip
     except LRPError as error:
         raise LRPError(f"{path}: {error}") from None
@@ -108,7 +109,7 @@ def _explain(path: Path, folder: Path | None, asked: Any, model: Any, wanted: tu
     if folder is not None:
         written = explained.write(folder, model, sample, found, title, asked.limit)
         lines.append(f"written: {', '.join(map(str, written))}")
-    advance.say("\n".join(["", *lines]))
+    say("\n".join(["", *lines]))
 
 
 def _output(net: Any, name: str | None) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 
 from lrp_ref.arrays import Array
 from lrp_ref.commands.asked import Asked
-from lrp_ref.commands.say import printable
 from lrp_ref.explanation import Explanation
-from lrp_ref.files import save_array, save_figure, save_text
+from lrp_ref.files import save_array, save_figure, write_file
 from lrp_ref.images import Sample, channels_last
 from lrp_ref.layers.activation import softmax
+from lrp_ref.printable import printable
 
 
 def classes(output: Any, names: Sequence[str], top: int) -> list[str]:
@@ -60,7 +60,7 @@ def write(folder: Path, asked: Asked, sample: Sample, found: Explanation, title:
     for name, a in arrays.items():
         save_array(folder / name, a)
     for name, text in texts.items():
-        save_text(folder / name, printable(text))
+        write_file(folder / name, printable(text) + "\n")
     for name, figure in figures.items():
         save_figure(folder / name, figure)
     return [folder / name for name in (*arrays, *texts, *figures)]

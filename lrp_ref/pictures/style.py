@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from lrp_ref.arrays import Array, LRPError, is_exact
+from lrp_ref.printable import printable
 
 # The diverging scheme RdBu and the palette of Okabe and Ito: both are told apart with any colour vision.
 STOPS = ("#053061", "#2166ac", "#4393c3", "#92c5de", "#ffffff", "#f4a582", "#d6604d", "#b2182b", "#67001f")
@@ -114,5 +115,5 @@ def short(value: float) -> str:
 
 def name_of(text: str, most: int) -> str:
     """A node's name, cut in the middle where it is long, on one line."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
+    text = " ".join(printable(text).split())
     return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.files import opened_for_writing
+from lrp_ref.files import opened_for_writing, write_file
 
 Row = dict[str, Any]
 PER_FOLDER = 1000  # batches: few enough for a folder to be listed at once
@@ -68,7 +68,7 @@ class Explanations:
         if not self.complete:
             raise LRPError(f"{self.path} is unfinished; repeat explain_many to continue it")
         first, total = self.relevance(0), len(self)
-        with opened_for_writing(Path(path)) as file:
+        with opened_for_writing(Path(path), durable=True) as file:
             header = np.lib.format.header_data_from_array_1_0(first) | {"shape": (total, *first.shape[1:])}
             np.lib.format.write_array_header_1_0(file, header)
             for k in range(-(-total // self.run["batch"])):
@@ -100,9 +100,9 @@ class Explanations:
 
     def write(self, k: int, relevance: Any, rows: Sequence[Row]) -> None:
         """Batch k, whole or not at all."""
-        with opened_for_writing(self._file(k, "npy")) as file:
+        with opened_for_writing(self._file(k, "npy"), durable=True) as file:
             np.lib.format.write_array(file, np.ascontiguousarray(relevance), allow_pickle=False)
-        with opened_for_writing(self._file(k, "ndjson")) as file:
+        with opened_for_writing(self._file(k, "ndjson"), durable=True) as file:
             file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)
 
     def finish(self, images: int) -> None:
@@ -136,8 +136,7 @@ def opened(out: Path, identity: Mapping[str, Any]) -> Explanations:
 
 def write_json(path: Path, value: Any) -> None:
     """`value` as JSON, whole or not at all."""
-    with opened_for_writing(path) as file:
-        file.write(f"{json.dumps(value, indent=1)}\n".encode())
+    write_file(path, f"{json.dumps(value, indent=1)}\n", durable=True)
 
 
 def _json(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """The call: `explain_many`."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -11,13 +12,15 @@ import numpy as np
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites import Composite
 from lrp_ref.network import Network
+from lrp_ref.progress import Bar
+from lrp_ref.progress import progress as shown
 from lrp_ref.streaming.batch import Job, Plan, floating, tried
 from lrp_ref.streaming.folder import Explanations, opened
 from lrp_ref.streaming.identity import arithmetic, digest, on_host, told
-from lrp_ref.streaming.progress import Progress, line
 from lrp_ref.streaming.schedule import here, on_cluster
 from lrp_ref.streaming.sources import Source, Stream, batches, source
 
+Progress = Callable[[int, int | None], None]  # images done, and of how many, where that is known
 DTYPES = ("float32", "float64")
 ON_ERROR = ("stop", "record")
 
@@ -51,7 +54,7 @@ def explain_many(
     costs more than the relevance itself. client: a Dask client, whose workers do the work; they need this package, `out` on
     a file system that all share, and files of images at the same paths.
     on_error: "stop" at an image that cannot be explained, or "record" it in the table, NaN for its relevance, and go on.
-    progress: called with the images done and N (None: unknown); by default a line on a terminal and nothing in a pipe.
+    progress: called with the images done and N (None: unknown); by default a bar on a terminal and nothing in a pipe.
     strict: whether every worker, and every call that continues the run, must have the same versions and processor arithmetic.
 
     With `strict` the files are the same, bit for bit, whoever does which batch in whichever order, interrupted or not. One
@@ -82,7 +85,8 @@ def explain_many(
         out=str(Path(out).resolve()), arithmetic=_arithmetic(client) if strict else None,
     )  # fmt: skip
     results = opened(Path(plan.out), _identity(plan, found, first))
-    _perform(plan, found, results, chain([first], jobs), client, line() if progress is None else progress)
+    with shown(found.count, "images") if progress is None else nullcontext(Bar()) as bar:
+        _perform(plan, found, results, chain([first], jobs), client, progress or bar.reached)
     return results
 
 

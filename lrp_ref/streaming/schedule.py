@@ -95,7 +95,7 @@ def _sealed(path: str, value: Any) -> str:
     import cloudpickle  # which distributed brings along; it writes functions that pickle cannot
 
     packed = cloudpickle.dumps(value, protocol=5)
-    with opened_for_writing(Path(path)) as file:
+    with opened_for_writing(Path(path), durable=True) as file:
         file.write(packed)
     return sha256(packed).hexdigest()
 
