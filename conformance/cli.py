@@ -1,65 +1,50 @@
 """The command `lrp-conform`."""
 
 import sys
-from typing import Annotated
-
-import typer
+from collections.abc import Sequence
 
 import lrp_ref
-from conformance import golden
-from conformance.adapter import AdapterError
-from conformance.commands import compare, diagnosis, evidence, fuzz, harness, look, offline, proof, run, scoreboard
-from conformance.golden import GoldenError
-from conformance.results import ReportError
-from conformance.runner import LostWorkers
+from lrp_ref.commandline import Commands, run
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,
-    help="Judge implementations of Layer-wise Relevance Propagation against golden vectors and an exact reference.",
+
+def version() -> str:
+    """Of the package, and the edition of the golden files."""
+    from conformance import golden
+
+    return f"lrp-conform {lrp_ref.__version__}, golden edition {golden.edition()}"
+
+
+COMMANDS = Commands(
+    "lrp-conform",
+    "Judge implementations of Layer-wise Relevance Propagation against golden vectors and an exact reference.",
+    {
+        "run": "conformance.commands.run:run",
+        "rejudge": "conformance.commands.offline:rejudge",
+        "merge": "conformance.commands.offline:merge",
+        "report": "conformance.commands.evidence:report",
+        "smoke": "conformance.commands.harness:smoke",
+        "protocol-check": "conformance.commands.harness:protocol_check",
+        "scoreboard": "conformance.commands.scoreboard:scoreboard",
+        "compare-model": "conformance.commands.compare:compare_model",
+        "card": "conformance.commands.diagnosis:card",
+        "shrink": "conformance.commands.diagnosis:shrink",
+        "laws": "conformance.commands.diagnosis:laws",
+        "list": "conformance.commands.look:list_cases",
+        "show": "conformance.commands.look:show",
+        "candidates": "conformance.commands.look:candidates",
+        "selftest": "conformance.commands.proof:selftest",
+        "generate": "conformance.commands.proof:generate",
+        "fuzz": "conformance.commands.fuzz:fuzz",
+    },
+    extra="conformance",
+    version=version,
 )
 
 
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and the golden edition.", is_eager=True)
-    ] = False,
-) -> None:
-    """Judge implementations of Layer-wise Relevance Propagation against golden vectors and an exact reference."""
-    if version:
-        print(f"lrp-conform {lrp_ref.__version__}, golden edition {golden.edition()}")
-        raise typer.Exit
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, 1 where something is wrong, 2 for a user's mistake."""
+    return run(COMMANDS, arguments)
 
 
-app.command()(run.run)
-app.command()(offline.rejudge)
-app.command()(offline.merge)
-app.command()(evidence.report)
-app.command()(harness.smoke)
-app.command("protocol-check")(harness.protocol_check)
-app.command()(scoreboard.scoreboard)
-app.command("compare-model")(compare.compare_model)
-app.command()(diagnosis.card)
-app.command()(diagnosis.shrink)
-app.command()(diagnosis.laws)
-app.command("list")(look.list_cases)
-app.command()(look.show)
-app.command()(look.candidates)
-app.command()(proof.selftest)
-app.command()(proof.generate)
-app.command()(fuzz.fuzz)
-
-
-def main() -> None:
-    """Run the command; a user's mistake is one line on stderr and exit status 2."""
-    try:
-        app()
-    except (AdapterError, GoldenError, ReportError, LostWorkers) as error:
-        print(f"lrp-conform: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+if __name__ == "__main__":
+    sys.exit(main())

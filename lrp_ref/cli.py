@@ -1,39 +1,32 @@
 """The command `lrp-ref`: networks explained and pictured, arrays compared, and what the reference knows, in tables."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from lrp_ref.arrays import LRPError
-from lrp_ref.commands import compare, explain, explain_many, tables
-from lrp_ref.printable import printable
+import lrp_ref
+from lrp_ref.commandline import Commands, run
 
-INTERRUPTED = 130
-
-
-class _Parser(argparse.ArgumentParser):
-    """Whatever cannot be understood is told in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+COMMANDS = Commands(
+    "lrp-ref",
+    "An exact reference of Layer-wise Relevance Propagation.",
+    {
+        "explain": "lrp_ref.commands.explain:explain",
+        "explain-many": "lrp_ref.commands.explain_many:explain_many",
+        "compare": "lrp_ref.commands.compare:compare",
+        "rules": "lrp_ref.commands.tables:rules",
+        "layers": "lrp_ref.commands.tables:layers",
+        "conventions": "lrp_ref.commands.tables:conventions",
+        "dialects": "lrp_ref.commands.tables:dialects",
+        "composites": "lrp_ref.commands.tables:composites",
+    },
+    extra="explain",
+    version=lambda: f"lrp-ref {lrp_ref.__version__}",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 where `compare` finds a difference, 2 for what cannot be done."""
-    parser = _Parser(prog="lrp-ref", description="An exact reference of Layer-wise Relevance Propagation.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (explain, explain_many, compare, tables):
-        module.add_to(commands)
-    asked = parser.parse_args(arguments)
-    try:
-        return int(asked.run(asked))
-    except LRPError as error:
-        print(f"lrp-ref: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lrp-ref: interrupted; every file that was written is whole", file=sys.stderr)
-        return INTERRUPTED
+    return run(COMMANDS, arguments)
 
 
 if __name__ == "__main__":

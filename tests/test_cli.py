@@ -33,9 +33,7 @@ FACTOR = 1
 def called(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
     quick = ["--no-cards"] if "--report" in args else []
     monkeypatch.setattr(sys, "argv", ["lrp-conform", *map(str, args), *quick])
-    with pytest.raises(SystemExit) as done:
-        cli.main()
-    return int(done.value.code or 0)
+    return cli.main()
 
 
 @pytest.fixture
@@ -134,7 +132,7 @@ def refused(done: tuple[int, str, str], message: str) -> None:
         (["run", "nowhere.py"], "nowhere.py: no such file"),
         (["run", ""], "importing it raised ValueError"),
         (["run", "json"], "json: expected a module with INFO and run"),
-        (["run", "--dtype", "float8"], "--dtype is one of float64, float32, float16; got float8"),
+        (["run", "--dtype", "float8"], "--dtype: expected one of float64, float32, float16; got 'float8'; did you mean 'float"),
         (["run", "--dtype", "float16"], "--dtype float16: seeds/1-bounded declares float64, float32"),
         (["run", "--case", "no.such.*"], "no case matches no.such.*; see lrp-conform list"),
         (["run", "--report", __file__], "cannot write the report"),

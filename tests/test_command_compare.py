@@ -74,7 +74,7 @@ def test_a_picture_is_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         (np.array([1j]), [], "expected real numbers"),
         (np.zeros((0, 3)), [], "expected elements to compare"),
         (A, ["--out", "apart.doc"], "apart.doc: no picture format"),
-        (A, ["--out", "no/where.png"], "no/where.png: cannot be written"),
+        (A, ["--out", f"{__file__}/where.png"], "where.png: cannot be written"),
     ],
 )
 def test_what_cannot_be_compared_exits_2(
@@ -95,9 +95,7 @@ def test_files_that_are_no_arrays_exit_2(capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_a_bad_tolerance_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as done:
-        cli.main(["compare", "a", "b", "--tolerance", "-1"])
-    assert done.value.code == 2
+    assert cli.main(["compare", "a", "b", "--tolerance", "-1"]) == 2
     assert capsys.readouterr().err.endswith("expected a number >= 0, got '-1'; see lrp-ref compare --help\n")
 
 
@@ -172,7 +170,7 @@ def test_every_table_has_lines(capsys: pytest.CaptureFixture[str], topic: str) -
 def test_tables_need_nothing_but_the_bare_installation() -> None:
     code = (
         "import sys\n"
-        "for name in ('rich', 'matplotlib', 'PIL', 'onnx', 'typer'): sys.modules[name] = None\n"
+        "for name in ('rich', 'matplotlib', 'PIL', 'onnx', 'flint'): sys.modules[name] = None\n"
         "from lrp_ref import cli\n"
         "sys.exit(cli.main(['rules']) or cli.main(['composites']))"
     )
@@ -180,7 +178,5 @@ def test_tables_need_nothing_but_the_bare_installation() -> None:
 
 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as done:
-        cli.main(["explane"])
-    assert done.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    assert cli.main(["explane"]) == 2
+    assert capsys.readouterr().err == "lrp-ref: no command 'explane'; did you mean 'explain'?; see lrp-ref --help\n"

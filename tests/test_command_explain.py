@@ -72,10 +72,7 @@ def command(
         monkeypatch.setattr("lrp_ref.commands.explained.save_figure", lambda path, figure: path.write_bytes(b""))
 
     def run(*args: object) -> tuple[int, str, str]:
-        try:
-            code = cli.main([str(a) for a in args])
-        except SystemExit as done:  # argparse
-            code = int(done.code or 0)
+        code = cli.main([str(a) for a in args])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -303,7 +300,7 @@ def test_a_network_of_vectors_is_explained(command: Command, folder: Path) -> No
             "mean: expected 1 finite number, or one for each of 1 channels; got 1 2",
         ),
         (["model.onnx", "grey.png", "--mean", "inf"], "mean: expected 1 finite number"),
-        (["model.onnx", "grey.png", "--mean", "a"], "argument --mean: invalid float value: 'a'; see lrp-ref explain --help"),
+        (["model.onnx", "grey.png", "--mean", "a"], "--mean: 'a' is not a valid float; see lrp-ref explain --help"),
         (["model.onnx", "grey.png", "--std", "0"], "std: expected numbers > 0, got 0"),
         (["model.onnx", "grey.png", "--scale", "-1"], "scale: expected a number > 0, got -1"),
         (["model.onnx", "grey.png", "--size", "5", "5"], "--size: the model's input 'x' has the shape (1, 6, 6), got 5 for 6"),
@@ -317,10 +314,10 @@ def test_a_network_of_vectors_is_explained(command: Command, folder: Path) -> No
         (["model.onnx", "grey.png", "--output", "z"], "--output: no output 'z'; the model has dense"),
         (["model.onnx", "grey.png", "--assign", "Conv"], "--assign: expected KIND=RULE"),
         (["model.onnx", "grey.png", "--assign", "Conv=Z"], "no rule 'Z'; known are Zero, Epsilon"),
-        (["model.onnx", "grey.png", "--limit", "101%"], "argument --limit: expected a number > 0, or a share such as 99.5%"),
-        (["model.onnx", "grey.png", "--top", "0"], "argument --top: expected a whole number > 0"),
+        (["model.onnx", "grey.png", "--limit", "101%"], "--limit: expected a number > 0, or a share such as 99.5%"),
+        (["model.onnx", "grey.png", "--top", "0"], "--top: expected a whole number > 0"),
         (["model.onnx", "grey.png", "--dtype", "exact"], "the square root of"),
-        (["model.onnx"], "the following arguments are required: IMAGE"),
+        (["model.onnx"], "missing IMAGE; see lrp-ref explain --help"),
     ],
 )
 def test_a_mistake_is_one_line(command: Command, folder: Path, args: list[str], message: str) -> None:

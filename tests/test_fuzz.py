@@ -1,7 +1,9 @@
 """The fuzzer: it finds what is broken, makes it small, files it once, and says nothing where nothing is wrong."""
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +12,10 @@ from typing import Any
 import oracle
 import pytest
 from jsonschema_rs import Draft202012Validator
-from typer.testing import CliRunner
 
 import lrp_ref as lrp
 from conformance import derivations, fuzz, generate
-from conformance.cli import app
+from conformance.cli import main
 from conformance.derivations import compared
 from conformance.golden import GoldenError, uid_of
 from conformance.golden_text import case_text, file_text
@@ -172,8 +173,10 @@ def test_the_same_seed_asks_the_same_questions(tmp_path: Path, monkeypatch: pyte
 
 
 def called(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["fuzz", *arguments])
-    return result.exit_code, result.output
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = main(["fuzz", *arguments])
+    return code, said.getvalue()
 
 
 def test_the_command_says_what_was_compared_and_ends_with_0(tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_an_interrupt_ends_the_command_with_the_counts_so_far(tmp_path: Path, mo
     [
         (("--minutes", "0"), "expected a number above 0"),
         (("--minutes", "inf"), "expected a number above 0"),
-        (("--rule", "lrp"), "--rule is one of zero"),
+        (("--rule", "lrp"), "--rule: expected one of zero"),
         (("--out", "/nowhere/at/all"), "is no directory"),
         (("--out", "/"), "Is a directory"),
     ],

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from jsonschema_rs import Draft202012Validator
 from network_mutants import MUTANTS, answer
-from typer.testing import CliRunner
 
 from conformance import golden, offline, results, runner
 from conformance.adapter import Candidate
-from conformance.cli import app
+from conformance.cli import main
 from conformance.network.case import NetworkCase
 from conformance.report.gather import gather
 from conformance.report.junit import junit
@@ -110,18 +109,24 @@ def test_every_report_names_the_first_diverging_node(wrong: Run) -> None:
     assert "nodes += [" in data["texts"][record["p"]]
 
 
-def test_show_prints_the_network_the_relevance_and_the_ledger() -> None:
-    shown = CliRunner().invoke(app, ["show", "network.zennit.epsilon-gamma-box.convnet"])
-    assert shown.exit_code == 0, shown.output
+Printed = pytest.CaptureFixture[str]
+
+
+def test_show_prints_the_network_the_relevance_and_the_ledger(capsys: Printed) -> None:
+    assert main(["show", "network.zennit.epsilon-gamma-box.convnet"]) == 0
+    shown = capsys.readouterr().out
     for text in ("z-box(", "stabilizer=1/8", "arriving at each node", "max-pool(", "second-oracle", "total"):
-        assert text in shown.output
+        assert text in shown
 
 
-def test_networks_are_chosen_as_other_cases_are() -> None:
-    listed = CliRunner().invoke(app, ["list", "--case", "network.reference.*"]).output.splitlines()
-    assert len(listed) == 12
-    assert CliRunner().invoke(app, ["list", "--profile", "networks"]).output.count("\n") == len(CASES)
-    branches = CliRunner().invoke(app, ["list", "--feature", "network.branches"]).output
+def test_networks_are_chosen_as_other_cases_are(capsys: Printed) -> None:
+    def listed(*args: str) -> str:
+        assert main(["list", *args]) == 0
+        return capsys.readouterr().out
+
+    assert len(listed("--case", "network.reference.*").splitlines()) == 12
+    assert listed("--profile", "networks").count("\n") == len(CASES)
+    branches = listed("--feature", "network.branches")
     assert "residual" in branches
     assert "mlp" not in branches
 

@@ -42,9 +42,7 @@ def lrp_conform(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     def command(*args: object) -> int:
         quick = ["--no-cards"] if args[0] == "run" else []
         monkeypatch.setattr(sys, "argv", ["lrp-conform", *map(str, args), *quick])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return int(stop.value.code or 0)
+        return cli.main()
 
     return command
 

@@ -207,7 +207,7 @@ def test_without_the_option_nothing_is_imported(pytester: pytest.Pytester) -> No
         import sys
 
         def test_imports():
-            heavy = ("conformance", "lrp_ref", "numpy", "flint", "typer", "psutil")
+            heavy = ("conformance", "lrp_ref", "numpy", "flint", "click", "psutil")
             found = {name for name in sys.modules if name.split(".")[0] in heavy}
             assert found == {"conformance", "conformance.pytest_plugin"}
         """

@@ -11,7 +11,7 @@ import lrp_ref as lrp
 
 PACKAGE = Path(lrp.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("scipy", "torch", "rich", "flint", "typer", "cupy", "matplotlib", "PIL", "onnx", "jinja2")
+HEAVY = ("scipy", "torch", "rich", "flint", "click", "cupy", "matplotlib", "PIL", "onnx", "jinja2")
 
 
 def imports(tree: ast.AST) -> set[str]:

@@ -1,54 +1,63 @@
-"""What several commands share: choosing cases, ending with one line."""
+"""What several commands share: options, and choosing cases and candidates."""
 
-import sys
-from typing import Annotated, NoReturn
+from __future__ import annotations
 
-import typer
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from conformance import golden, profiles
-from conformance.adapter import Candidate
-from conformance.golden import AnyCase
+import click
+
+from lrp_ref.commandline import OneOf, argument, fail, option, switch
+
+if TYPE_CHECKING:
+    from conformance.adapter import Candidate
+    from conformance.golden import AnyCase
 
 DTYPES = ("float64", "float32", "float16")
-
-CaseGlobs = Annotated[list[str] | None, typer.Option("--case", help="Only cases whose id matches this glob; repeatable.")]
-FeatureGlobs = Annotated[
-    list[str] | None, typer.Option("--feature", help="Only cases that need a feature matching this glob; repeatable.")
-]
-ProfileNames = Annotated[
-    list[str] | None, typer.Option("--profile", help=f"Only cases of {', '.join(profiles.BY_NAME)}; repeatable.")
-]
-Command = Annotated[str | None, typer.Option(help="A program that speaks the wire protocol, in the place of a candidate.")]
-Python = Annotated[str | None, typer.Option(help="Run the adapter by this interpreter, in its environment.")]
-InProcess = Annotated[bool, typer.Option(help="Run the adapter in this process, for a debugger.")]
-Timeout = Annotated[float, typer.Option(help="Seconds for one answer.", min=0.1)]
+CANDIDATE = "A name (see `candidates`), a path ending in .py, or a module."
 
 
-def fail(message: str) -> NoReturn:
-    """One line on standard error and exit status 2."""
-    print(f"lrp-conform: {message}", file=sys.stderr)
-    raise typer.Exit(2)
+def _profiles() -> list[str]:
+    from conformance import profiles
+
+    return list(profiles.BY_NAME)
 
 
-def selected(case: list[str] | None, feature: list[str] | None, profile: list[str] | None = None) -> list[AnyCase]:
+case_globs = option("--case", metavar="GLOB", multiple=True, help="Only cases whose id matches this glob; repeatable.")
+feature_globs = option(
+    "--feature", metavar="GLOB", multiple=True, help="Only cases that need a feature matching this glob; repeatable."
+)
+profile_names = option("--profile", type=OneOf(_profiles), multiple=True, help="Only cases of this profile; repeatable.")
+wire_command = option("--command", help="A program that speaks the wire protocol, in the place of a candidate.")
+python = option("--python", help="Run the adapter by this interpreter, in its environment.")
+in_process = switch("in-process", help="Run the adapter in this process, for a debugger.")
+timeout = option("--timeout", type=click.FloatRange(min=0.1), default=60.0, help="Seconds for one answer.")
+one_candidate = argument("candidate", required=False, about=CANDIDATE)
+
+
+def asked_of(function: Any) -> Any:
+    """A command that asks one candidate: which, how, and how long it may take."""
+    decorators: Sequence[Callable[[Any], Any]] = (one_candidate, wire_command, python, timeout)
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def selected(case: Sequence[str], feature: Sequence[str], profile: Sequence[str] = ()) -> list[AnyCase]:
     """The cases that match every kind of filter given; at least one."""
-    for name in profile or ():
-        if name not in profiles.BY_NAME:
-            fail(f"--profile is one of {', '.join(profiles.BY_NAME)}; got {name}")
-    held = [profiles.BY_NAME[name].holds for name in profile or ()]
-    found = [
-        c for c in golden.select(golden.load_all(), case or (), feature or ()) if not held or any(holds(c) for holds in held)
-    ]
+    from conformance import golden, profiles
+
+    held = [profiles.BY_NAME[name].holds for name in profile]
+    found = [c for c in golden.select(golden.load_all(), case, feature) if not held or any(holds(c) for holds in held)]
     if not found:
-        fail(f"no case matches {' '.join([*(case or []), *(feature or []), *(profile or [])])}; see lrp-conform list")
+        fail(f"no case matches {' '.join([*case, *feature, *profile])}; see lrp-conform list")
     return found
 
 
-def dtypes(given: list[str] | None, candidates: list[Candidate]) -> list[str]:
+def dtypes(given: Sequence[str], candidates: list[Candidate]) -> list[str]:
     """The dtypes to ask at: those given, or float64 and float32 where a candidate has them, or what it has."""
-    for d in given or ():
-        if d not in DTYPES:
-            fail(f"--dtype is one of {', '.join(DTYPES)}; got {d}")
+    for d in given:
         if not any(d in c.dtypes for c in candidates):
             fail(f"--dtype {d}: {candidates[0].name} declares {', '.join(candidates[0].dtypes)}")
-    return given or [d for d in ("float64", "float32") if any(d in c.dtypes for c in candidates)] or list(candidates[0].dtypes)
+    usual = [d for d in ("float64", "float32") if any(d in c.dtypes for c in candidates)]
+    return list(given) or usual or list(candidates[0].dtypes)

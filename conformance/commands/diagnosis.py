@@ -1,45 +1,46 @@
 """From verdicts to causes: dialect cards, shrunk counterexamples, and laws on the user's own layer."""
 
+from __future__ import annotations
+
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import typer
-from rich.table import Table
-from rich.text import Text
+import click
 
-from conformance import golden
-from conformance.adapter import AdapterError
-from conformance.case import Case
-from conformance.commands.common import Command, InProcess, Python, Timeout, fail
-from conformance.diagnosis.card import Card
-from conformance.diagnosis.metamorphic import Outcome, Subject
-from conformance.report.terminal import console
-from conformance.results import Result, read
-from conformance.sources import chosen, load
-from conformance.wire.harness import Limits
+from conformance.commands.common import CANDIDATE, DTYPES, asked_of, in_process, python, timeout, wire_command
+from lrp_ref.commandline import OneOf, argument, command, fail, option
 from lrp_ref.progress import progress
 
-One = Annotated[str | None, typer.Argument(help="A name (see `candidates`), a path ending in .py, or a module.")]
+if TYPE_CHECKING:
+    from conformance.case import Case
+    from conformance.diagnosis.card import Card
+    from conformance.diagnosis.metamorphic import Outcome, Subject
+    from conformance.results import Result
+
 EVIDENCE = 1  # ids of cases that a row names
+PATH = click.Path(path_type=Path)
 
 
+@command()
+@asked_of
+@in_process
+@option("--report", type=PATH, help="Read the answers of a run from its report folder too.")
 def card(
-    candidate: One = None,
-    command: Command = None,
-    python: Python = None,
-    in_process: InProcess = False,
-    timeout: Timeout = 60,
-    report: Annotated[Path | None, typer.Option(help="Read the answers of a run from its report folder too.")] = None,
+    candidate: str | None, command: str | None, python: str | None, timeout: float, in_process: bool, report: Path | None
 ) -> None:
     """Print a candidate's dialect card: the conventions that its answers show, epsilons measured.
 
     It is asked small questions of our own, built to tell conventions apart, whatever few features it declares.
     """
+    from conformance import golden
     from conformance.diagnosis.card import card as inferred
     from conformance.diagnosis.probes import probe
+    from conformance.report.terminal import console
+    from conformance.results import read
+    from conformance.sources import chosen, load
+    from conformance.wire.harness import Limits
 
     (source,) = chosen([candidate] if candidate else None, command, python, in_process, Limits(timeout))
     earlier = [] if report is None else read(report).results
@@ -62,6 +63,11 @@ def card(
 
 
 def _print_card(card: Card, results: list[Result]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from conformance.report.terminal import console
+
     out = console()
     out.print(Text.assemble("\n", (card.candidate, "bold"), f" {card.version}  ({len(results)} answers)"))
     table = Table(box=None, show_header=True, header_style="bold", pad_edge=False)
@@ -73,15 +79,24 @@ def _print_card(card: Card, results: list[Result]) -> None:
     out.print(table)
 
 
+@command()
+@argument("candidate", about=CANDIDATE)
+@argument("case", about="The id of a case on which it deviates.")
+@option("--dtype", type=OneOf(lambda: DTYPES), default="float64", help="What it is asked in.")
+@option("--device", default="cpu", help="A device the candidate declares.")
+@wire_command
+@python
+@in_process
+@timeout
 def shrink(
-    candidate: Annotated[str, typer.Argument(help="A name (see `candidates`), a path ending in .py, or a module.")],
-    case: Annotated[str, typer.Argument(help="The id of a case on which it deviates.")],
-    dtype: Annotated[str, typer.Option(help="float64, float32 or float16.")] = "float64",
-    device: Annotated[str, typer.Option(help="A device the candidate declares.")] = "cpu",
-    command: Command = None,
-    python: Python = None,
-    in_process: InProcess = False,
-    timeout: Timeout = 60,
+    candidate: str,
+    case: str,
+    dtype: str,
+    device: str,
+    command: str | None,
+    python: str | None,
+    in_process: bool,
+    timeout: float,
 ) -> None:
     """Shrink a deviation: fewest inputs and outputs, smallest integers; as mathematics, and as Python for a bug report.
 
@@ -90,7 +105,10 @@ def shrink(
     from conformance.diagnosis.repro import repro
     from conformance.diagnosis.shrink import ASKS, NothingToShrink
     from conformance.diagnosis.shrink import shrink as smallest
+    from conformance.report.terminal import console
     from conformance.show import show
+    from conformance.sources import chosen, load
+    from conformance.wire.harness import Limits
 
     (source,) = chosen(None if command else [candidate], command, python, in_process, Limits(timeout))
     asked = _case(case)
@@ -114,21 +132,27 @@ def shrink(
 
 
 def _case(id: str) -> Case:
+    from conformance import golden
+
     found = [case for case in golden.load() if case.id == id]
     if not found:
         fail(f"{id}: there is no such case; see lrp-conform list")
     return found[0]
 
 
-def laws(
-    path: Annotated[Path, typer.Argument(help="A module with x and explain (or explain_target): docs/metamorphic.md.")],
-    seed: Annotated[int, typer.Option(help="The same seed tries the same numbers.")] = 0,
-) -> None:
+@command()
+@argument("path", type=PATH, about="A module with x and explain (or explain_target): docs/metamorphic.md.")
+@option("--seed", type=int, default=0, help="The same seed tries the same numbers.")
+def laws(path: Path, seed: int) -> int:
     """Check laws on your own layer or model, without goldens: linear, batch-independent, conserving, as the reference.
 
     Exit status: 0 no law is broken, 1 one is, 2 usage.
     """
+    from rich.table import Table
+    from rich.text import Text
+
     from conformance.diagnosis.metamorphic import check
+    from conformance.report.terminal import console
 
     subject = _subject(_module(path), path)
     try:
@@ -140,7 +164,7 @@ def laws(
         word, style = {True: ("held", "green"), False: ("broken", "bold red"), None: ("open", "dim")}[outcome.held]
         table.add_row(Text(word, style=style), outcome.law, Text(_told(outcome), style="" if outcome.held is False else "dim"))
     console().print(table)
-    raise typer.Exit(1 if any(outcome.held is False for outcome in outcomes) else 0)
+    return 1 if any(outcome.held is False for outcome in outcomes) else 0
 
 
 def _told(o: Outcome) -> str:
@@ -159,13 +183,15 @@ def _module(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise AdapterError(f"{path}: importing it raised {type(error).__name__}: {' '.join(str(error).split())}") from None
+        fail(f"{path}: importing it raised {type(error).__name__}: {' '.join(str(error).split())}")
     return module
 
 
 def _subject(module: ModuleType, path: Path) -> Subject:
     """What a module says about its layer."""
-    from conformance.diagnosis.metamorphic import from_target
+    import numpy as np
+
+    from conformance.diagnosis.metamorphic import Subject, from_target
 
     given: dict[str, Any] = vars(module)
     if "x" not in given or not ("explain" in given or "explain_target" in given):
@@ -181,6 +207,8 @@ def _subject(module: ModuleType, path: Path) -> Subject:
 
 def _relevance(given: dict[str, Any], x: Any, path: Path) -> Any:
     """The relevance that is given, or numbers of both signs in the shape of the output, if that can be known."""
+    import numpy as np
+
     if "relevance" in given:
         return np.asarray(given["relevance"], x.dtype)
     if "forward" in given:

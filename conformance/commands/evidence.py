@@ -1,22 +1,23 @@
 """`lrp-conform report`: the page, junit.xml, the summary and the badges of runs that are done."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from conformance.commands.common import fail
-from conformance.results import read
+from lrp_ref.commandline import argument, command, fail, option, switch
+
+FOLDER = click.Path(path_type=Path)
 
 
-def report(
-    folder: Annotated[list[Path], typer.Argument(help="Report folders of runs; several make one matrix across libraries.")],
-    out: Annotated[Path | None, typer.Option(help="Where to. Default: the folder, if there is one.")] = None,
-    strict: Annotated[bool, typer.Option(help="In junit.xml, dialects are failures.")] = False,
-    cards: Annotated[bool, typer.Option(help="Infer dialect cards, which takes most of the time.")] = True,
-) -> None:
+@command()
+@argument("folder", type=FOLDER, nargs=-1, required=True, about="Report folders of runs; several make one matrix of libraries.")
+@option("--out", type=FOLDER, help="Where to. Not given: the folder, if there is one.")
+@switch("strict", help="In junit.xml, dialects are failures.")
+@switch("cards", default=True, help="Infer dialect cards, which takes most of the time.")
+def report(folder: tuple[Path, ...], out: Path | None, strict: bool, cards: bool) -> None:
     """Write index.html, junit.xml, summary.md and badges from the results of runs."""
     from conformance.report.write import write
+    from conformance.results import read
 
     if out is None and len(folder) > 1:
         fail("several folders make one report: say where with --out")

@@ -1,28 +1,23 @@
 """Before judging: is a candidate's harness sound, and does a program keep to the protocol?"""
 
 from collections.abc import Iterable
-from typing import Annotated
 
-import typer
-from rich.table import Table
-from rich.text import Text
-
-from conformance.commands.common import Command, InProcess, Python, Timeout
-from conformance.report.terminal import console
-from conformance.sources import chosen, load
-from conformance.wire.harness import Limits
-
-One = Annotated[str | None, typer.Argument(help="A name (see `candidates`), a path ending in .py, or a module.")]
+from conformance.commands.common import asked_of, in_process
+from lrp_ref.commandline import command
 
 
-def smoke(
-    candidate: One = None, command: Command = None, python: Python = None, in_process: InProcess = False, timeout: Timeout = 60
-) -> None:
+@command()
+@asked_of
+@in_process
+def smoke(candidate: str | None, command: str | None, python: str | None, in_process: bool, timeout: float) -> int:
     """Check a candidate's harness, not its rules: shapes, layouts, dtypes, the order of things.
 
     Exit status: 0 nothing is wrong, 1 something is, 2 usage.
     """
+    from conformance.report.terminal import console
     from conformance.smoke import smoke as checks
+    from conformance.sources import chosen, load
+    from conformance.wire.harness import Limits
 
     (source,) = chosen([candidate] if candidate else None, command, python, in_process, Limits(timeout))
     sound = True
@@ -35,20 +30,24 @@ def smoke(
             sound = sound and all(check.ok is not False for check in found)
         finally:
             each.close()
-    raise typer.Exit(0 if sound else 1)
+    return 0 if sound else 1
 
 
-def protocol_check(candidate: One = None, command: Command = None, python: Python = None, timeout: Timeout = 60) -> None:
+@command("protocol-check")
+@asked_of
+def protocol_check(candidate: str | None, command: str | None, python: str | None, timeout: float) -> int:
     """Try a program step by step: does it keep to docs/protocol.md?
 
     Exit status: 0 every step is as expected, 1 one is not, 2 usage.
     """
+    from conformance.sources import chosen
     from conformance.wire.check import check
+    from conformance.wire.harness import Limits
 
     (source,) = chosen([candidate] if candidate else None, command, python, False, Limits(timeout))
     steps = list(check(source.launch))
     _print((step.name, step.ok, step.got if step.ok else f"expected {step.expected}; got {step.got}") for step in steps)
-    raise typer.Exit(0 if all(step.ok for step in steps) else 1)
+    return 0 if all(step.ok for step in steps) else 1
 
 
 WORDS = {True: ("ok", "green"), False: ("wrong", "bold red"), None: ("not tried", "dim")}
@@ -56,6 +55,11 @@ WORDS = {True: ("ok", "green"), False: ("wrong", "bold red"), None: ("not tried"
 
 def _print(rows: Iterable[tuple[str, bool | None, str]]) -> None:
     """One line for each thing that was tried, longer where there is more to say."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from conformance.report.terminal import console
+
     table = Table(box=None, show_header=False, pad_edge=False)
     for column in ("", "", ""):
         table.add_column(column, overflow="fold")

@@ -1,23 +1,25 @@
 """Looking: cases, one case as mathematics, candidates."""
 
-from typing import Annotated
-
-import typer
-
-from conformance import adapter, golden
-from conformance.commands.common import CaseGlobs, FeatureGlobs, ProfileNames, fail, selected
-from conformance.report.terminal import console
-from conformance.sources import Source, load
+from conformance.commands.common import case_globs, feature_globs, profile_names, selected
+from lrp_ref.commandline import argument, command, fail
 
 
-def list_cases(case: CaseGlobs = None, feature: FeatureGlobs = None, profile: ProfileNames = None) -> None:
+@command("list")
+@case_globs
+@feature_globs
+@profile_names
+def list_cases(case: tuple[str, ...], feature: tuple[str, ...], profile: tuple[str, ...]) -> None:
     """List cases: id, status, flags."""
     for each in selected(case, feature, profile):
         print(f"{each.id}\t{each.data['status']}\t{','.join(each.data['flags'])}")
 
 
-def show(case: Annotated[str, typer.Argument(help="A case id, or a glob that matches one.")]) -> None:
+@command()
+@argument("case", about="A case id, or a glob that matches one.")
+def show(case: str) -> None:
     """Show one case as mathematics: matrices, contributions, denominators, the expected fractions."""
+    from conformance import golden
+    from conformance.report.terminal import console
     from conformance.show import show as show_case
 
     found = golden.select(golden.load_all(), [case])
@@ -31,8 +33,13 @@ def show(case: Annotated[str, typer.Argument(help="A case id, or a glob that mat
     show_case(found[0], console())
 
 
+@command()
 def candidates() -> None:
     """List the candidates that are installed under a name."""
+    from conformance import adapter
+    from conformance.report.terminal import console
+    from conformance.sources import Source, load
+
     out = console()
     for name in adapter.names():
         for each in load(Source(name)):

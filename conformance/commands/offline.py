@@ -1,23 +1,31 @@
 """`rejudge` and `merge`: runs from their folders, without the candidate."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from conformance import golden, offline
-from conformance.report.terminal import console, summary
-from conformance.results import Result, Run, Writer, read
+from lrp_ref.commandline import argument, command, option, switch
 
-Out = Annotated[Path, typer.Option("--out", help="The folder for the new report.")]
+if TYPE_CHECKING:
+    from conformance.results import Result, Run
+
+FOLDER = click.Path(path_type=Path)
+out = option("--out", type=FOLDER, required=True, help="The folder for the new report.")
+overwrite = switch("overwrite", help="Replace the results in that folder.")
 
 
-def rejudge(
-    folder: Annotated[Path, typer.Argument(help="The report folder of a run.")],
-    out: Out,
-    overwrite: Annotated[bool, typer.Option(help="Replace the results in that folder.")] = False,
-) -> None:
+@command()
+@argument("folder", type=FOLDER, about="The report folder of a run.")
+@out
+@overwrite
+def rejudge(folder: Path, out: Path, overwrite: bool) -> None:
     """Judge a run again from its raw outputs, with this version of the suite; say which verdicts changed."""
+    from conformance import golden, offline
+    from conformance.results import read
+
     before = read(folder)
     after = offline.rejudge(before, golden.load_all())
     _write(after, out, overwrite)
@@ -27,12 +35,16 @@ def rejudge(
         print(f"  {new.candidate} {new.dtype} {new.case}: {_said(old)} -> {_said(new)}")
 
 
-def merge(
-    folders: Annotated[list[Path], typer.Argument(help="The report folders of all shards of one run.")],
-    out: Out,
-    overwrite: Annotated[bool, typer.Option(help="Replace the results in that folder.")] = False,
-) -> None:
+@command()
+@argument("folders", type=FOLDER, nargs=-1, required=True, about="The report folders of all shards of one run.")
+@out
+@overwrite
+def merge(folders: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     """Put the shards of a run together; nothing may be missing."""
+    from conformance import offline
+    from conformance.report.terminal import console, summary
+    from conformance.results import read
+
     whole = offline.merge([read(folder) for folder in folders])
     _write(whole, out, overwrite)
     for system in dict.fromkeys(r.candidate for r in whole.results):
@@ -40,6 +52,8 @@ def merge(
 
 
 def _write(run: Run, out: Path, overwrite: bool) -> None:
+    from conformance.results import Writer
+
     writer = Writer(out, run.about, overwrite)
     writer.begin()
     writer.finish(run.results)

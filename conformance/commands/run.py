@@ -1,66 +1,74 @@
 """`lrp-conform run`: judge candidates on this machine or on a cluster."""
 
+from __future__ import annotations
+
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from conformance import golden, pools, results, runner
-from conformance.adapter import Candidate
 from conformance.commands.common import (
-    CaseGlobs,
-    Command,
-    FeatureGlobs,
-    InProcess,
-    ProfileNames,
-    Python,
-    Timeout,
+    DTYPES,
+    case_globs,
     dtypes,
-    fail,
+    feature_globs,
+    in_process,
+    profile_names,
+    python,
     selected,
+    timeout,
+    wire_command,
 )
-from conformance.golden import AnyCase
-from conformance.report.terminal import console
-from conformance.report.write import JUNIT, PAGE, SUMMARY, write
-from conformance.results import Writer
-from conformance.session import Session
-from conformance.sources import chosen, load
-from conformance.wire.harness import Limits
+from lrp_ref.commandline import INTERRUPTED, OneOf, argument, command, fail, option, switch
 from lrp_ref.progress import progress
+
+if TYPE_CHECKING:
+    from conformance.adapter import Candidate
+    from conformance.golden import AnyCase
 
 FEW = 400  # questions that are not worth a pool of processes
 
 
+@command()
+@argument("candidate", nargs=-1, about="Names (see `candidates`), paths ending in .py, or modules.")
+@option("--dtype", type=OneOf(lambda: DTYPES), multiple=True, help="Not given: float64 and float32; repeatable.")
+@option("--device", multiple=True, help="A device the candidate declares; repeatable.")
+@case_globs
+@feature_globs
+@profile_names
+@option("--report", "report_dir", type=click.Path(path_type=Path), help="Write results and reports to this folder.")
+@switch("cards", default=True, help="In the report, infer dialect cards, which takes half a minute.")
+@switch("overwrite", help="Replace the results in the report folder.")
+@switch("resume", help="Go on with the results in the report folder.")
+@switch("strict", help="Dialects fail the run too.")
+@wire_command
+@python
+@in_process
+@timeout
+@option("--memory", type=click.FloatRange(min=0.01), default=4.0, help="GiB of memory for the candidate.")
+@option("--threads", type=click.IntRange(min=1), default=1, help="Threads of the candidate.")
+@option("--jobs", type=click.IntRange(min=1), help="Processes; not given: all cores.")
+@option("--dask", help="A Dask scheduler: tcp://host:port, or its scheduler file.")
+@option("--shard", help="k/n: the k-th of n parts, told apart by uid; see `merge`.")
 def run(
-    candidate: Annotated[
-        list[str] | None, typer.Argument(help="Names (see `candidates`), paths ending in .py, or modules.")
-    ] = None,
-    dtype: Annotated[
-        list[str] | None, typer.Option(help="float64, float32 or float16; repeatable. Default: float64 and float32.")
-    ] = None,
-    device: Annotated[list[str] | None, typer.Option(help="A device the candidate declares; repeatable.")] = None,
-    case: CaseGlobs = None,
-    feature: FeatureGlobs = None,
-    profile: ProfileNames = None,
-    report_dir: Annotated[Path | None, typer.Option("--report", help="Write results and reports to this folder.")] = None,
-    cards: Annotated[bool, typer.Option(help="In the report, infer dialect cards, which takes half a minute.")] = True,
-    overwrite: Annotated[bool, typer.Option(help="Replace the results in the report folder.")] = False,
-    resume: Annotated[bool, typer.Option(help="Go on with the results in the report folder.")] = False,
-    strict: Annotated[bool, typer.Option(help="Dialects fail the run too.")] = False,
-    command: Command = None,
-    python: Python = None,
-    in_process: InProcess = False,
-    timeout: Timeout = 60,
-    memory: Annotated[float, typer.Option(help="GiB of memory for the candidate.", min=0.01)] = 4,
-    threads: Annotated[int, typer.Option(help="Threads of the candidate.", min=1)] = 1,
-    jobs: Annotated[int | None, typer.Option(help="Processes; default: all cores.", min=1)] = None,
-    dask: Annotated[str | None, typer.Option(help="A Dask scheduler: tcp://host:port, or its scheduler file.")] = None,
-    shard: Annotated[str | None, typer.Option(help="k/n: the k-th of n parts, told apart by uid; see `merge`.")] = None,
-) -> None:
+    candidate: tuple[str, ...], dtype: tuple[str, ...], device: tuple[str, ...], case: tuple[str, ...],
+    feature: tuple[str, ...], profile: tuple[str, ...],
+    report_dir: Path | None, cards: bool, overwrite: bool, resume: bool, strict: bool,
+    command: str | None, python: str | None, in_process: bool, timeout: float, memory: float, threads: int, jobs: int | None,
+    dask: str | None, shard: str | None,
+) -> int:  # fmt: skip
     """Judge candidates. Exit status: 0 nothing is wrong outside the waivers, 1 something is, 2 usage."""
+    from conformance import golden, pools, results, runner
+    from conformance.report.terminal import console
+    from conformance.report.write import JUNIT, PAGE, SUMMARY, write
+    from conformance.results import Writer
     from conformance.selftest import self_check
+    from conformance.session import Session
+    from conformance.sources import chosen, load
+    from conformance.wire.harness import Limits
 
     limits = Limits(timeout, int(memory * 2**30), threads)
     sources = chosen(candidate, command, python, in_process, limits)
@@ -96,7 +104,7 @@ def run(
         except KeyboardInterrupt:
             where = f" and in {report_dir}; go on with --resume" if report_dir else ""
             session.out.print(f"interrupted; what was judged so far is above{where}")
-            raise typer.Exit(130) from None
+            return INTERRUPTED
         finally:
             finished.close()
             if writer is not None:
@@ -104,22 +112,24 @@ def run(
     if report_dir is not None:
         write(report_dir, [results.read(report_dir)], strict=strict, with_cards=cards)
         session.out.print(f"report: {report_dir / PAGE}, {JUNIT}, {SUMMARY}")
-    raise typer.Exit(1 if wrong else 0)
+    return 1 if wrong else 0
 
 
 def _shard(cases: list[AnyCase], shard: str | None) -> list[AnyCase]:
     """The cases of part k of n."""
     if shard is None:
         return cases
+    from conformance import results
+
     k, _, n = shard.partition("/")
     if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
         fail(f"--shard is k/n with k from 1 to n, such as 3/64; got {shard}")
     return [case for case in cases if results.part(case.uid, int(n)) == int(k)]
 
 
-def _devices(given: list[str] | None, candidates: list[Candidate]) -> list[str]:
+def _devices(given: Sequence[str], candidates: list[Candidate]) -> list[str]:
     known = sorted({d for c in candidates for d in c.devices})
-    for d in given or ():
+    for d in given:
         if d not in known:
             fail(f"--device {d}: {candidates[0].name} declares {', '.join(known)}")
-    return given or ["cpu" if "cpu" in known else known[0]]
+    return list(given) or ["cpu" if "cpu" in known else known[0]]

@@ -1,44 +1,54 @@
 """`lrp-conform scoreboard`: every shipped candidate, each in its environment, on one page."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-from rich.text import Text
+import click
 
-from conformance import golden, pools, results, runner
-from conformance.adapter import AdapterError
-from conformance.commands.common import fail
-from conformance.report.terminal import console
-from conformance.report.write import PAGE, SUMMARY, write
-from conformance.results import ReportError, Writer, read
-from conformance.scoreboard import SHIPPED, Entry, data, differences, prepare, text
-from conformance.session import Session
-from conformance.sources import Source, load
-from lrp_ref.files import write_file
+from lrp_ref.commandline import OneOf, argument, command, fail, option, switch
 from lrp_ref.progress import progress
+
+if TYPE_CHECKING:
+    from conformance import results
+    from conformance.scoreboard import Entry
 
 DTYPES = ("float64", "float32")
 DATA = "scoreboard.json"
+FOLDER = click.Path(path_type=Path)
 
 
-def scoreboard(
-    entry: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(e.key for e in SHIPPED)}; default: all.")] = None,
-    out: Annotated[Path, typer.Option(help="The folder of the page and its data.")] = Path("docs/scoreboard"),
-    environments: Annotated[Path, typer.Option(help="Environments: used where they are, made where not.")] = Path(
-        "environments"
-    ),
-    runs: Annotated[Path, typer.Option(help="The report folders of the runs; what is finished there is not run again.")] = Path(
-        "scoreboard-runs"
-    ),
-    check: Annotated[bool, typer.Option(help="Write nothing: exit 1 if a verdict differs from the data in --out.")] = False,
-) -> None:
+def _entries() -> list[str]:
+    from conformance.scoreboard import SHIPPED
+
+    return [e.key for e in SHIPPED]
+
+
+@command()
+@argument("entry", type=OneOf(_entries), nargs=-1, about="Which; all, if none is given.")
+@option("--out", type=FOLDER, default=Path("docs/scoreboard"), help="The folder of the page and its data.")
+@option("--environments", type=FOLDER, default=Path("environments"), help="Environments: used where they are, made where not.")
+@option(
+    "--runs",
+    type=FOLDER,
+    default=Path("scoreboard-runs"),
+    help="The report folders of the runs; what is finished there is not run again.",
+)
+@switch("check", help="Write nothing: exit 1 if a verdict differs from the data in --out.")
+def scoreboard(entry: tuple[str, ...], out: Path, environments: Path, runs: Path, check: bool) -> int:
     """Judge every shipped candidate in an environment of its own and write the scoreboard: page, data, summary."""
+    from rich.text import Text
+
+    from conformance.adapter import AdapterError
+    from conformance.report.terminal import console
+    from conformance.report.write import PAGE, SUMMARY, write
+    from conformance.results import read
+    from conformance.scoreboard import SHIPPED, prepare, text
+    from lrp_ref.files import write_file
+
     known = {e.key: e for e in SHIPPED}
-    for key in entry or ():
-        if key not in known:
-            fail(f"{key}: the scoreboard has {', '.join(known)}")
     screen = console()
     done: list[Path] = []
     for each in (known[key] for key in entry or known):
@@ -53,19 +63,21 @@ def scoreboard(
         fail("no candidate could be run, so there is no scoreboard")
     found = [read(folder) for folder in done]
     if check:
-        raise typer.Exit(_compare(out, found) or len(done) < len(entry or known))
+        return int(_compare(out, found) or len(done) < len(entry or known))
     write(out, found, kinds=(PAGE, SUMMARY))
     write_file(out / DATA, text(found))
     screen.print(f"{len(done)} of {len(entry or known)} candidates: {out / PAGE}, {out / DATA}, {out / SUMMARY}")
-    raise typer.Exit(0 if len(done) == len(entry or known) else 1)
+    return 0 if len(done) == len(entry or known) else 1
 
 
 def _compare(out: Path, found: list[results.Run]) -> bool:
     """Print what differs from the committed data; True if anything does."""
+    from conformance.scoreboard import data, differences
+
     try:
         before = json.loads((out / DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ReportError(f"{out / DATA}: cannot be read: {error}") from None
+        fail(f"{out / DATA}: cannot be read: {error}")
     different = differences(before, data(found))
     for line in different[:40]:
         print(f"differs: {line}")
@@ -75,6 +87,12 @@ def _compare(out: Path, found: list[results.Run]) -> bool:
 
 def _judge(entry: Entry, environments: Path, folder: Path) -> None:
     """Run one entry over all cases; what an earlier run of the same candidate has left is kept."""
+    from conformance import golden, pools, results, runner
+    from conformance.report.terminal import console
+    from conformance.results import Writer
+    from conformance.session import Session
+    from conformance.sources import Source, load
+
     source = Source(entry.candidate, entry.python(environments))
     candidates = load(source)
     for candidate in candidates:
@@ -90,8 +108,10 @@ def _judge(entry: Entry, environments: Path, folder: Path) -> None:
 
 
 def _same(folder: Path, about: dict[str, object]) -> bool:
+    from conformance.results import IDENTITY, ReportError, read
+
     try:
         earlier = read(folder, broken_end=True).about
     except ReportError:
         return False
-    return all(earlier.get(name) == about[name] for name in results.IDENTITY)
+    return all(earlier.get(name) == about[name] for name in IDENTITY)

@@ -1,1 +1,1 @@
-"""The commands of `lrp-ref`, one module for each kind of work; `add_to` adds its parsers, whose `run` returns the status."""
+"""The commands of `lrp-ref`, one module for each kind of work; each loads what it works with when it is called."""

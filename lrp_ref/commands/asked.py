@@ -1,9 +1,9 @@
 """What `lrp-ref explain` was asked for, made ready: the network, its composite, and how images become its input."""
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,10 @@ class Asked:
     notes: tuple[str, ...]
 
 
-def ready(asked: argparse.Namespace) -> Asked:
+def ready(asked: SimpleNamespace) -> Asked:
     """Load and transform the network, and assign its rules. Raises `LRPError` for whatever does not fit."""
     preset, args, kwargs = presets.parsed(asked.composite)
-    entries = [_entry(text) for text in asked.assign or ()]
+    entries = [_entry(text) for text in asked.assign]
     images, name = _images(asked)
     numbers = _arithmetic(asked.dtype or images.dtype)
     net = load_onnx(asked.model, shapes={name: images.shape}, convert=numbers)
@@ -55,12 +55,10 @@ def ready(asked: argparse.Namespace) -> Asked:
     return Asked(net, composite, images, numbers, tuple(notes))
 
 
-def _images(asked: argparse.Namespace) -> tuple[Preprocessing, str]:
+def _images(asked: SimpleNamespace) -> tuple[Preprocessing, str]:
     """How images become the model's input, and what that is called."""
-    try:
-        from lrp_ref.onnx.signature import inputs
-    except ModuleNotFoundError as error:
-        raise LRPError(f"explain: {error.name} is not installed; pip install 'lrp-ref[explain]'") from None
+    from lrp_ref.onnx.signature import inputs  # needs onnx
+
     given = inputs(asked.model)
     if not given:
         raise LRPError(f"{asked.model}: a model without an input; export it again")
@@ -76,7 +74,7 @@ def _layout(shape: Sequence[int | None]) -> str:
     return "nhwc" if len(shape) == 3 and shape[-1] in (1, 3) and shape[0] not in (1, 3) else "nchw"
 
 
-def _filled(asked: argparse.Namespace, name: str, shape: Sequence[int | None], layout: str) -> tuple[int, ...]:
+def _filled(asked: SimpleNamespace, name: str, shape: Sequence[int | None], layout: str) -> tuple[int, ...]:
     """The shape of one sample: the file's, with what it leaves open from --size or the first array."""
     sizes = list(shape)
     if asked.size and len(sizes) in (0, 3):

@@ -1,44 +1,49 @@
 """`lrp-ref compare`: how far two arrays lie apart."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
+import click
+
+from lrp_ref.commandline import argument, command, option
 from lrp_ref.commands.say import say
 
-ABOUT = """\
-Compare two .npy files: relevance of two libraries, two machines or two dtypes.
 
-Exit status: 0 if they are equal bit for bit, dtypes included; 1 if they differ; 2 if they cannot be compared. With
---tolerance T, 0 where max |A - B| <= T max |B|. Effective bits: -log2 of max |A - B| / max |B|."""
-
-
-def add_to(commands: Any) -> None:
-    """The parser of `lrp-ref compare`."""
-    parser = commands.add_parser(
-        "compare", help="compare two .npy files", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("a", metavar="A.npy", type=Path)
-    parser.add_argument("b", metavar="B.npy", type=Path)
-    parser.add_argument("--tolerance", metavar="T", type=_tolerance, help="what max |A - B| / max |B| may be")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="a picture of both and of what differs, such as apart.png")
-    parser.set_defaults(run=run)
+def tolerance(text: str) -> float:
+    """A number >= 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise click.BadParameter(f"expected a number >= 0, got {text!r}")
+    return value
 
 
-def run(asked: argparse.Namespace) -> int:
-    """Print the table. Returns the exit status."""
+@command()
+@argument("a", metavar="A.npy", type=click.Path(path_type=Path), about="One array.")
+@argument("b", metavar="B.npy", type=click.Path(path_type=Path), about="The other.")
+@option("--tolerance", metavar="T", type=tolerance, help="What max |A - B| / max |B| may be.")
+@option("--out", metavar="FILE", type=click.Path(path_type=Path), help="A picture of both and of what differs, as apart.png.")
+def compare(a: Path, b: Path, tolerance: float | None, out: Path | None) -> int:
+    """Compare two .npy files: relevance of two libraries, two machines or two dtypes.
+
+    Exit status: 0 if they are equal bit for bit, dtypes included; 1 if they differ; 2 if they cannot be compared. With
+    --tolerance T, 0 where max |A - B| <= T max |B|. Effective bits: -log2 of max |A - B| / max |B|.
+    """
     from lrp_ref.difference import difference
     from lrp_ref.files import load_array
 
-    a, b = load_array(asked.a), load_array(asked.b)
-    if a.shape != b.shape:
-        say(f"shapes differ: {a.shape} and {b.shape}")
+    one, other = load_array(a), load_array(b)
+    if one.shape != other.shape:
+        say(f"shapes differ: {one.shape} and {other.shape}")
         return 1
-    found = difference(a, b)
+    found = difference(one, other)
     say("\n".join(_lines(found)))
-    if asked.out is not None:
-        _draw(a, b, asked)
-    return 0 if found.identical or (asked.tolerance is not None and found.within(asked.tolerance)) else 1
+    if out is not None:
+        names = (a.stem, b.stem) if a.stem != b.stem else (str(a), str(b))
+        _draw(one, other, (names[0][-30:], names[1][-30:]), out)
+    return 0 if found.identical or (tolerance is not None and found.within(tolerance)) else 1
 
 
 def _lines(found: Any) -> list[str]:
@@ -60,22 +65,11 @@ def _lines(found: Any) -> list[str]:
     return [f"{name:18} {value}" for name, value in rows.items()]
 
 
-def _draw(a: Any, b: Any, asked: argparse.Namespace) -> None:
+def _draw(a: Any, b: Any, names: tuple[str, str], out: Path) -> None:
     from lrp_ref.arrays import exact
     from lrp_ref.files import save_figure
     from lrp_ref.pictures import comparison
 
     shown = [exact(m) if m.dtype.kind == "U" else m for m in (a, b)]
-    names = (asked.a.stem, asked.b.stem) if asked.a.stem != asked.b.stem else (str(asked.a), str(asked.b))
-    save_figure(asked.out, comparison(*shown, names=(names[0][-30:], names[1][-30:])))
-    say(f"written: {asked.out}")
-
-
-def _tolerance(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text!r}")
-    return value
+    save_figure(out, comparison(*shown, names=names))
+    say(f"written: {out}")

@@ -1,68 +1,37 @@
 """`lrp-ref explain-many`: the relevance of many images, batch by batch, resumable, here or on a Dask cluster."""
 
-import argparse
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from lrp_ref.arrays import Array, LRPError
-from lrp_ref.commands.explain import add_images, add_model, count
+from lrp_ref.commandline import command, fail, option
+from lrp_ref.commands.explain import FILE, about_images, about_model, count, of_names
 from lrp_ref.commands.say import say
-from lrp_ref.images import Preprocessing, read
-
-ABOUT = """\
-Explain what an ONNX model makes of many images: files, folders of them, or one .npy file of all, (N, ...).
-
-Relevance and a line per image go into the folder --out, batch by batch; interrupted, the same command goes on where it
-stopped. Models and images are prepared as by lrp-ref explain. Exit status: 0, or 2 for what cannot be done."""
 
 
-def add_to(commands: Any) -> None:
-    """The parser of `lrp-ref explain-many`."""
-    parser = commands.add_parser(
-        "explain-many", help="explain an ONNX model's output for many images", description=ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    add_model(parser, images="an image file, a folder of them, or an array in a .npy file; alone, one of all images")
-    add = parser.add_argument
-    add("--out", metavar="DIR", type=Path, required=True, help="where results go, and are continued")
-    add("--batch", metavar="N", type=count, default=16, help="images explained together (default: 16)")
-    add("--dtype", choices=("float32", "float64"), help="the arithmetic (default: the model's)")
-    add("--pixels", action="store_true", help="keep the sum over channels only")
-    add("--ledger", action="store_true", help="say for every image what bias, stabiliser and droppings took")
-    add("--record", action="store_true", help="record images that cannot be explained, and go on without them")
-    add("--dask", metavar="ADDRESS", help="the scheduler of a Dask cluster that does the work")
-    add_images(parser)
-    parser.set_defaults(run=run)
+@command("explain-many")
+@about_model("An image file, a folder of them, or an array in a .npy file; alone, one of all images.")
+@option("--out", metavar="DIR", type=FILE, required=True, help="Where results go, and are continued.")
+@option("--batch", metavar="N", type=count, default=16, help="Images explained together.")
+@option("--dtype", type=of_names("float32", "float64"), help="The arithmetic; the model's, if not said.")
+@option("--pixels", is_flag=True, help="Keep the sum over channels only.")
+@option("--ledger", is_flag=True, help="Say for every image what bias, stabiliser and droppings took.")
+@option("--record", is_flag=True, help="Record images that cannot be explained, and go on without them.")
+@option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster that does the work.")
+@about_images()
+def explain_many(**given: Any) -> None:
+    """Explain what an ONNX model makes of many images: files, folders of them, or one .npy file of all, (N, ...).
 
-
-@dataclass(frozen=True)
-class Fitted:
-    """Reads an image file as the model's input; a value, so that it travels to workers."""
-
-    how: Preprocessing
-
-    def __call__(self, path: str) -> Array:
-        return read(Path(path), self.how).x[0]
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """Sums relevance over the channels."""
-
-    axis: int
-
-    def __call__(self, relevance: Array) -> Array:
-        return relevance.sum(axis=self.axis)
-
-
-def run(asked: argparse.Namespace) -> int:
-    """Explain the images. Returns the exit status."""
+    Relevance and a line per image go into the folder --out, batch by batch; interrupted, the same command goes on where it
+    stopped. Models and images are prepared as by lrp-ref explain. Exit status: 0, or 2 for what cannot be done.
+    """
+    asked = SimpleNamespace(**given)
+    asked.images = files(list(asked.images))
     from lrp_ref.commands import asked as asking
+    from lrp_ref.commands.taken import Fitted, Pixels
     from lrp_ref.streaming import explain_many
 
-    asked.images = files(asked.images)
     whole = len(asked.images) == 1 and asked.images[0].suffix == ".npy"
     target = asking.target(asked.target, [])
     ready = asking.ready(asked)
@@ -79,7 +48,6 @@ def run(asked: argparse.Namespace) -> int:
         )  # fmt: skip
     failed = sum("error" in row for row in found.rows())
     say(f"{len(found)} images in {asked.out}" + (f", {failed} of them failed: their lines say why" if failed else ""))
-    return 0
 
 
 def files(given: list[Path]) -> list[Path]:
@@ -87,13 +55,13 @@ def files(given: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if not path.exists():
-            raise LRPError(f"no such file: {path}")
+            fail(f"no such file: {path}")
         inside = (
             sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith(".")) if path.is_dir() else [path]
         )
         found += inside
     if not found:
-        raise LRPError(f"no images in {', '.join(map(str, given))}")
+        fail(f"no images in {', '.join(map(str, given))}")
     return found
 
 
@@ -104,19 +72,17 @@ def _check_rows(path: Path, shape: tuple[int, ...]) -> None:
     found = ArrayFile(str(path))
     if found.count and tuple(found.image(0).shape) != shape:
         rows = (found.count, *found.image(0).shape)
-        raise LRPError(f"{path}: expected all images, (N, {', '.join(map(str, shape))}), got shape {rows}; one is (1, ...)")
+        fail(f"{path}: expected all images, (N, {', '.join(map(str, shape))}), got shape {rows}; one is (1, ...)")
 
 
 def cluster(address: str | None) -> AbstractContextManager[Any]:
     """A client of the Dask cluster at `address`; None without one."""
     if address is None:
         return nullcontext()
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise LRPError("--dask needs distributed, which is not installed; pip install 'lrp-ref[dask]'") from None
+    from distributed import Client
+
     try:
         client: AbstractContextManager[Any] = Client(address, timeout="10s")
     except (OSError, ValueError, TimeoutError) as error:
-        raise LRPError(f"--dask {address}: no cluster answers there: {error}") from None
+        fail(f"--dask {address}: no cluster answers there: {error}")
     return client

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lrp_ref.arrays import LRPError
+from lrp_ref.commandline import fail
 
 
 def folders(out: Path | None, images: Sequence[Path]) -> Sequence[Path | None]:
@@ -25,14 +25,14 @@ def folders(out: Path | None, images: Sequence[Path]) -> Sequence[Path | None]:
 def prepared(folder: Path | None) -> Iterator[None]:
     """Makes the folder, where there is none, for what is to be written; it goes again if that fails and it is empty.
 
-    Raises `LRPError` where it cannot be made.
+    Where it cannot be made, the command ends with one line.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()] if folder is not None else []
     try:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LRPError(f"--out {folder}: cannot be made: {error.strerror or error}") from None
+        fail(f"--out {folder}: cannot be made: {error.strerror or error}")
     try:
         yield
     except BaseException:
