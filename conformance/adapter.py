@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -13,6 +14,7 @@ from typing import Any
 
 from conformance import model
 from lrp_ref.arrays import LRPError
+from lrp_ref.nearest import nearest
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
 GROUP = "lrp_conform.candidates"
@@ -88,13 +90,26 @@ def _module(name: str) -> ModuleType:
             spec.loader.exec_module(module)
             return module
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        known = ", ".join(sorted(found))
-        raise AdapterError(f"{name}: no candidate of that name ({known}), and {error}; give a path or a module") from None
+    except ImportError as error:
+        raise not_imported(name, error) from None
     except AdapterError:
         raise
     except Exception as error:
         raise AdapterError(f"{name}: importing it raised {type(error).__name__}: {' '.join(str(error).split())}") from None
+
+
+def not_imported(name: str, error: ImportError) -> AdapterError:
+    """Why an adapter cannot be imported: there is none of that name, or something that it imports is missing."""
+    quoted = re.search(r"No module named '([^']+)'", str(error))
+    missing = error.name or (quoted[1] if quoted else "")
+    if name not in names() and not name.endswith(".py") and f"{name}.".startswith(f"{missing}."):
+        known, near = ", ".join(names()), nearest(name, names())
+        hint = f"{near}; " if near else ""
+        return AdapterError(f"{name}: no candidate of that name ({known}), and {error}; {hint}give a path or a module")
+    told = " ".join(str(error).split())
+    return AdapterError(
+        f"{name}: cannot be imported: {told}; install it in this environment, or name the interpreter of another by --python"
+    )
 
 
 def candidate(source: str, info: Any, run: Any, waivers: Iterable[Any], close: Callable[[], None] = lambda: None) -> Candidate:

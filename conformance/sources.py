@@ -91,10 +91,7 @@ def load(source: Source) -> list[Candidate]:
             remotes = {str(key): Remote(source.launch, str(key)) for key in systems}
             return [_candidate(source.name, remote.info(key), one) for key, one in remotes.items()]
         except ImportError as error:
-            known = ", ".join(adapter.names())
-            raise AdapterError(
-                f"{source.name}: no candidate of that name ({known}), and {error}; give a path or a module"
-            ) from None
+            raise adapter.not_imported(source.name, error) from None
         except RemoteError as error:
             told = error.message if error.kind == "AdapterError" else f"importing it raised {error}"
             raise AdapterError(f"{source.name}: {' '.join(told.split())}") from None

@@ -7,6 +7,7 @@ from typing import Any
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.foreign import changed
+from lrp_ref.nearest import nearest
 from lrp_ref.rules import RULES, Zero
 from lrp_ref.stabilizers import Stabilizer
 
@@ -148,3 +149,13 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
         )
     }
 )
+
+
+def named(dialect: Any) -> Any:
+    """The dialect that a text names, as "captum-0.9"; anything else as it is. Raises `LRPError` for an unknown name."""
+    if not isinstance(dialect, str):
+        return dialect
+    if dialect not in DIALECTS:
+        hint = nearest(dialect, DIALECTS)
+        raise LRPError(f"no dialect {dialect!r}; {hint and f'{hint} '}known are {', '.join(DIALECTS)}")
+    return DIALECTS[dialect]

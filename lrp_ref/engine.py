@@ -67,7 +67,7 @@ def propagate(
     *,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
-    dialect: Dialect | None = None,
+    dialect: Dialect | str | None = None,
     representation: str = "structured",
     output: Array | None = None,
     trusted: bool = False,
@@ -76,7 +76,7 @@ def propagate(
 
     layer: a layer; x: its input (a tuple for several), batch axes first; relevance: an array of the output's shape.
     rule: a rule of `lrp_ref.rules`. stabilizer: default none, and Epsilon's own for Epsilon.
-    bias: what becomes of the bias, one of the rule's `bias` modes, the first by default. dialect: supplies what is
+    bias: what becomes of the bias, one of the rule's `bias` modes, the first by default. dialect: or its name, supplies what is
     not given here. representation: "structured", "explicit" (a dense matrix), "sparse" (SciPy, NumPy floats only).
     output: the layer's output at x where you have it, believed as it is: saves a forward pass. trusted: x and relevance are
     known to be finite, so that nobody looks, and relevance that only moves may come back as the same array.
@@ -126,7 +126,7 @@ def messages(
     *,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
-    dialect: Dialect | None = None,
+    dialect: Dialect | str | None = None,
 ) -> Array:
     """The explicit messages R_{i<-j} = sum_k scale n_ji / D_j R_j, (batch, out, in): outputs and inputs flattened.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
-from lrp_ref.composites import Assign, Composite
+from lrp_ref.composites import Assign, Composite, named
 from lrp_ref.foreign import refuse_lacking
 from lrp_ref.gauges import in_float64
 from lrp_ref.ledger import Ledger, NetworkLedger, NodeAccount
@@ -61,7 +61,7 @@ class Explanation:
 def explain(
     net: Network,
     x: Any,
-    composite: Composite,
+    composite: Composite | str,
     *,
     target: Any = None,
     seed: Any = "logit",
@@ -72,7 +72,7 @@ def explain(
 ) -> Explanation:
     """The relevance of every input at x for the seed R = t s at the output.
 
-    x: an array with the batch first, or name -> array. composite: the rule of every node.
+    x: an array with the batch first, or name -> array. composite: the rule of every node, or the name of a preset.
     target: t, a class, classes per sample (N,), "argmax", or an array of the output's shape; None is "argmax", and the
     whole output where the seed is an array. seed: s, "logit" (the output), "one", "probability" (its softmax), or an array
     of the output's shape. For several outputs, either is name -> value, and an output that neither names starts nothing.
@@ -83,7 +83,8 @@ def explain(
 
     Raises `LRPError` for nodes without a rule, and whatever a layer or rule refuses, with the node's name.
     """
-    if isinstance(composite, str) or callable(composite):
+    composite = named(composite) if isinstance(composite, str) else composite
+    if callable(composite):
         example = "lrp_ref.composites.zennit.epsilon_plus()"
         raise LRPError(f"composite: expected a Composite, such as {example}; got {composite!r}"[:200])
     refuse_lacking("composite", composite, ("assign(net)",), "lrp_ref.Composite([lrp_ref.Assign(rule)])", "lrp_ref.Composite")

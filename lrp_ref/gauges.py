@@ -86,7 +86,7 @@ def bounds(
     *,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
-    dialect: Dialect | None = None,
+    dialect: Dialect | str | None = None,
 ) -> Gauges:
     """How far an honest evaluation of `propagate` with the same arguments may lie from the exact relevance, element by element.
 

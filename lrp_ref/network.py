@@ -89,7 +89,7 @@ class Network:
     def explain(
         self,
         x: Any,
-        composite: "Composite",
+        composite: "Composite | str",
         *,
         target: Any = None,
         seed: Any = "logit",

@@ -10,7 +10,7 @@ import numpy as np
 from lrp_ref.arrays import Array, LRPError, checked, flattened, is_number, known, namespace, number, same_arithmetic
 from lrp_ref.biases import MODES
 from lrp_ref.contributions import Inputs, explicit, structured
-from lrp_ref.dialects import Dialect
+from lrp_ref.dialects import Dialect, named
 from lrp_ref.foreign import brief, changed, held, refuse_lacking
 from lrp_ref.layers import Affine, Layer
 from lrp_ref.layers.affine import LAYER, affine_of, arity
@@ -56,7 +56,7 @@ def settle(
     rule: Rule,
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
-    dialect: Dialect | None = None,
+    dialect: Dialect | str | None = None,
     representation: str = "structured",
     output: Array | None = None,
     trusted: bool = False,
@@ -68,12 +68,13 @@ def settle(
     given = tuple(x) if isinstance(x, tuple | list) else (x,)
     if given and isinstance(x, list | tuple) and not any(hasattr(a, "shape") for a in given):
         raise LRPError(f"x: expected an array, got a {type(x).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
-    _check_kinds(layer, rule, stabilizer, dialect)
+    known: Dialect | None = named(dialect)
+    _check_kinds(layer, rule, stabilizer, known)
     _check_count(layer, given)
     lead, batched = entered(layer, given, trusted)
     checked("relevance", relevance, trusted)
-    if dialect is not None:
-        layer, rule, stabilizer, bias = dialect.apply(layer, rule, stabilizer, bias)
+    if known is not None:
+        layer, rule, stabilizer, bias = known.apply(layer, rule, stabilizer, bias)
     affine = affine_of(layer, batched)
     same_arithmetic(*_reference(layer, given), "relevance", relevance)
     affine = affine if output is None else _given(affine, lead, output)

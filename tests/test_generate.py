@@ -1,14 +1,15 @@
 """A part of the golden files made again: what matches from its recipe, what does not as it stands."""
 
+import io
 import json
 import shutil
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from conformance import generate, golden
-from conformance.cli import app
+from conformance.cli import main
 from conformance.golden import GoldenError, uid_of
 from conformance.golden_text import read_cases
 from conformance.recipes.common import Search
@@ -40,8 +41,10 @@ def damage(path: Path, *ids: str, **fields: object) -> None:
 
 
 def run(*args: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["generate", *args])
-    return done.exit_code, done.output
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = main(["generate", *args])
+    return code, said.getvalue()
 
 
 def test_only_the_cases_that_match_are_made_again(root: Path) -> None:

@@ -405,7 +405,7 @@ CALLS: dict[str, tuple[Any, str]] = {
     "no preset": (lambda: lrp.composites.named(5), "expected a name, .*; got 5"),
     "no path": (lambda: lrp.load_onnx(5), "load_onnx: expected the path of a model, got int"),
     "lookup": (lambda: NET["b"], "no node 'b'; known are a"),
-    "preset's name": (lambda: NET.explain(X, "zennit.epsilon_plus"), "composite: expected a Composite, .*; got 'zennit"),
+    "preset's name": (lambda: NET.explain(X, "zenit.epsilon_plus"), "no composite .*; did you mean 'zennit.epsilon_plus'"),
     "preset": (lambda: NET.explain(X, lrp.composites.zennit.epsilon_plus), "composite: expected a Composite, .*; got <f"),
     "entry alone": (lambda: lrp.Composite(lrp.Assign(lrp.Pass())), r"Composite: expected a list of entries lrp_ref"),
     "kind by name": (lambda: lrp.Assign(lrp.Pass(), "Dense"), "Assign: expected kind as a layer class, .*; got 'Dense'"),

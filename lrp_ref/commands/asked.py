@@ -14,6 +14,7 @@ from lrp_ref.composites import Assign, Composite, presets
 from lrp_ref.files import load_array
 from lrp_ref.images import Preprocessing
 from lrp_ref.layers import BatchNorm, Softmax
+from lrp_ref.nearest import nearest
 from lrp_ref.network import Network
 from lrp_ref.onnx import load_onnx
 
@@ -128,7 +129,9 @@ def _entry(text: str) -> Assign:
     kind, equals, rule = (part.strip() for part in text.partition("="))
     kinds = [kind.__name__ for kind in layers.kinds()]
     if not equals or kind not in kinds:
-        raise LRPError(f"--assign: expected KIND=RULE, such as LRN=Pass, of the kinds {', '.join(kinds)}; got {text!r}")
+        hint = nearest(kind, kinds)
+        known = f"of the kinds {', '.join(kinds)}; got {text!r}{hint and f'; {hint}'}"
+        raise LRPError(f"--assign: expected KIND=RULE, such as LRN=Pass, {known}")
     return Assign(presets.rule(rule), getattr(layers, kind))
 
 

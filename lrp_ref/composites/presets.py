@@ -7,17 +7,18 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.composites import captum, innvestigate, patterns, relevance_propagation_jl, zennit
 from lrp_ref.composites.composite import Composite
+from lrp_ref.nearest import nearest
 from lrp_ref.rules import RULES
 
 LIBRARIES = (innvestigate, zennit, relevance_propagation_jl, captum)
 MERGING = (zennit, relevance_propagation_jl)
+EXAMPLE = "zennit.epsilon_plus or zennit.epsilon_gamma_box(low=-3, high=3)"
 RULE_NAMES = {rule.__name__: rule for rule in RULES.values()}
 
 
@@ -116,12 +117,16 @@ def parsed(text: str) -> Asked:
 
 
 def rule(text: str) -> Any:
-    """The rule that `text` names, as "Epsilon(1e-3)" or "Pass". Raises `LRPError` for anything else."""
-    name, args, kwargs = call(text)
+    """The rule that `text` names, as "Epsilon(1e-3)", "Pass" or "alpha-beta". Raises `LRPError` for anything else."""
+    word, bracket, rest = str(text).strip().partition("(")
+    known = RULES[word].__name__ if word in RULES else word
+    name, args, kwargs = call(known + bracket + rest, "Epsilon(1e-3) or Pass")
     return _rule(name, args, kwargs)
 
 
-def call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+def call(
+    text: str, example: str = "zennit.epsilon_plus or zennit.epsilon_gamma_box(low=-3, high=3)"
+) -> tuple[str, list[Any], dict[str, Any]]:
     """A dotted name, and the arguments of its call if there is one."""
     try:
         tree = ast.parse(str(text).strip(), mode="eval").body
@@ -133,7 +138,6 @@ def call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     except LRPError:
         raise
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        example = "zennit.epsilon_plus or zennit.epsilon_gamma_box(low=-3, high=3)"
         raise LRPError(f"expected a name, or a name with literal arguments, such as {example}; got {text!r}") from None
 
 
@@ -154,7 +158,8 @@ def _value(tree: ast.expr) -> Any:
 
 def _rule(name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
     if name not in RULE_NAMES:
-        raise LRPError(f"no rule {name!r}; known are {', '.join(RULE_NAMES)}")
+        hint = nearest(name, RULE_NAMES)
+        raise LRPError(f"no rule {name!r}; {hint and f'{hint} '}known are {', '.join(RULE_NAMES)}")
     try:
         return RULE_NAMES[name](*args, **kwargs)
     except TypeError:
@@ -165,6 +170,6 @@ def _rule(name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
 def _meant(name: str) -> str:
     library = name.split(".")[0]
     own = [known.split(".")[1] for known in PRESETS if known.split(".")[0] == library]
-    close = get_close_matches(name, PRESETS, 1)
+    close = nearest(name, PRESETS)
     what = f"{library} has {', '.join(own)}" if own else f"known are those of {', '.join(_short(m) for m in LIBRARIES)}"
-    return f"did you mean {close[0]!r}? {what}" if close else what
+    return f"{close} {what}" if close else what
