@@ -7,7 +7,7 @@ import lrp_ref as lrp
 from conformance import entries, model
 from conformance.operators import OPERATORS, Attr, Operator
 from lrp_ref.rules import BIAS, CONVENTIONS, MEANINGS
-from lrp_ref.stabilizers import FORMULAS, KINDS
+from lrp_ref.stabilizers import KINDS, row
 
 WIDE = 128  # columns of prose
 
@@ -37,7 +37,7 @@ def parts() -> dict[str, str]:
         "ops": _table("op | params | attrs | map", map(_op, OPERATORS.values())) + "".join(map(_note, OPERATORS.values())),
         "rules": _table("rule | parameters; conventions | parts (n; natural c; f) | `bias`", map(_rule, lrp.RULES)),
         "bias": _list(f"`{mode}`: {meaning}" for mode, meaning in BIAS.items()),
-        "stabilizers": _table("kind | D", (f"`{kind}` | {_cell(FORMULAS[kind])}" for kind in KINDS)),
+        "stabilizers": _table("kind | D", (f"`{kind}` | {_cell(row(kind).words)}" for kind in KINDS)),
         "conventions": _list(map(_convention, CONVENTIONS)),
         "features": _list(_feature_kind(kind, values) for kind, values in _by_kind(known).items()),
     }

@@ -11,6 +11,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 from lrp_ref.arrays import Array, LRPError, absolute, is_exact, namespace, pos, where
+from lrp_ref.biases import MODES
 from lrp_ref.composites import Assign
 from lrp_ref.contributions import Inputs, Separable
 from lrp_ref.engine import Share, as_tuple, normalized, stated
@@ -20,11 +21,7 @@ from lrp_ref.layers import Layer
 from lrp_ref.layers.drift import Drift, drift_of
 from lrp_ref.problem import Problem, entered, settle
 from lrp_ref.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, capped, gamma
-from lrp_ref.stabilizers import rms
 from lrp_ref.uncertain import Ball, Choice, UncertainInputs, UncertainWeights, as_ball
-
-OFF_AXIS = ("unsigned_add", "drop", "abs_share")  # stabilisers with a pole at d = -epsilon
-COUPLED = ("rms_scaled", "std_scaled")
 
 
 def forward_error(layer: Layer, given: Sequence[Array], errors: Sequence[Array], dtype: str) -> Array:
@@ -129,7 +126,7 @@ def _off(problem: Problem, drift: Drift, e: tuple[Array, ...], e_y: Array, round
             f"bounds are not known for {type(problem.layer).__name__}, whose weights move with x; it does not say how far "
             "its bias does; give Drift(bias=...)"
         )
-    if problem.bias in ("ignore", "share"):
+    if not MODES[problem.bias].seen:
         return _Off(weights, inputs, Ball(affine.bias, 0 * bias), Ball(affine.y, e_y))
     return _Off(weights, inputs, Ball(affine.bias, bias), Ball(affine.y, e_y))
 
@@ -147,6 +144,8 @@ class _Part(NamedTuple):
 
 def _parts(problem: Problem, rule: Any, off: _Off, rivals: Any, m: int, u: float) -> list[_Part]:
     """The rule's parts, and what its own text makes of numbers that may be off."""
+    if hasattr(problem.rule, "rescaled") and not hasattr(problem.rule, "empty_half"):
+        raise LRPError(f"bounds are not known for {type(rule).__name__}, which rescales its parts by what it finds in them")
     twin = replace(problem, weights=off.weights, inputs=off.inputs, rule=_reading(problem.rule, rule, off.inputs))
     try:
         said = [_said(part) for part in stated(twin, off.bias, off.output)]
@@ -156,7 +155,7 @@ def _parts(problem: Problem, rule: Any, off: _Off, rivals: Any, m: int, u: float
         ) from None
     found = []
     for share, (n, c, doubtful) in zip(normalized(problem), said, strict=True):
-        by_size = problem.stabilizer.kind == "abs_share" and share.part.over is None
+        by_size = problem.stabilizer.magnitudes and share.part.over is None
         A, N = share.part.n.gauge(), (absolute(n) if by_size else n).errors()
         constant = constant_work(problem, share, (problem.weights * problem.inputs).gauge().rows() + 0 * problem.arrived)
         delta = c.error + 0 * problem.arrived + N.rows() + gamma(m + 5, u) * (A.rows() + N.rows() + constant)
@@ -259,13 +258,13 @@ def _ends(problem: Problem, d: Array, D: Array, delta: Array) -> Iterator[Array]
     delta = where(delta > 0, delta + 2.0**-52 * absolute(d), delta + 0 * d)
     zero = 0 * (d + delta)
     crosses = (absolute(d) <= delta) & (delta > 0)
-    if stabilizer.kind in COUPLED:
-        reach = delta + epsilon * (rms(delta) if stabilizer.kind == "rms_scaled" else namespace(d).max(delta))
+    if stabilizer.coupled:
+        reach = delta + epsilon * namespace(d).max(delta)
         yield where(crosses | (absolute(D) <= reach), zero, D - reach * where(D > 0, zero + 1, -1))
         yield D + zero
         return
     ends = [stabilizer(d + delta, epsilon), stabilizer(d - delta, epsilon)]
-    if stabilizer.kind in OFF_AXIS:  # the pole lies between ends of different sign
+    if stabilizer.pole:  # it lies between ends of different sign
         pole = ends[0] * ends[1] <= 0
         ends = [where(pole & (delta > 0), zero, end) for end in ends]
     yield from ends

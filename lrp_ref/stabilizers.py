@@ -57,8 +57,7 @@ class Stabilizer:
 
     @property
     def _row(self) -> "Kind":
-        row = KINDS[self.kind]
-        return row if isinstance(row, Kind) else Kind(row)
+        return row(self.kind)
 
 
 @delegated("signed")
@@ -91,7 +90,7 @@ class Kind:
 
     `coupled`: D also looks at other outputs, through epsilon times what moves no further than the largest of their d; else
     only at its own d, and moves no further than it does. `pole`: D may be 0 where d is not. `drops`: d = 0 hands nothing on.
-    `magnitudes`: contributions and bias are shared by their magnitudes.
+    `magnitudes`: contributions and bias are shared by their magnitudes. `words`: D in words, for pages and tables.
     """
 
     formula: Formula
@@ -99,40 +98,43 @@ class Kind:
     pole: bool | None = None
     drops: bool = False
     magnitudes: bool = False
+    words: str = ""
 
     def __call__(self, d: Array, epsilon: Any, sgn: Signs) -> Array:
         return self.formula(d, epsilon, sgn)
 
 
-def _own(formula: Formula, pole: bool = False, **columns: bool) -> Kind:
+def _own(formula: Formula, pole: bool = False, **columns: Any) -> Kind:
     """A kind that looks at its own denominator alone."""
     return Kind(formula, coupled=False, pole=pole, **columns)
 
 
 KINDS: dict[str, Kind | Formula] = {
-    "none": _own(lambda d, eps, sgn: d),
-    "signed_add": _own(lambda d, eps, sgn: d + sgn(eps)),
-    "unsigned_add": _own(lambda d, eps, sgn: d + eps, pole=True),
-    "replace_zero": _own(lambda d, eps, sgn: where(d == 0, d + eps, d)),
-    "zero_to_eps_then_signed": _own(lambda d, eps, sgn: where(d == 0, d + eps, d + sgn(eps))),
-    "clip": _own(lambda d, eps, sgn: sgn() * namespace(d).maximum(absolute(d), full(d.shape, eps, d))),
-    "drop": _own(lambda d, eps, sgn: d + eps, pole=True, drops=True),
-    "abs_share": _own(lambda d, eps, sgn: d + eps, pole=True, magnitudes=True),
-    "rms_scaled": Kind(lambda d, eps, sgn: d + sgn() * eps * rms(d), coupled=True, pole=False),
-    "std_scaled": Kind(lambda d, eps, sgn: d + sgn() * eps * std(d), coupled=True, pole=False),
+    "none": _own(lambda d, eps, sgn: d, words="d"),
+    "signed_add": _own(lambda d, eps, sgn: d + sgn(eps), words="d + epsilon sgn(d)"),
+    "unsigned_add": _own(lambda d, eps, sgn: d + eps, pole=True, words="d + epsilon"),
+    "replace_zero": _own(lambda d, eps, sgn: where(d == 0, d + eps, d), words="d where d != 0, epsilon where d = 0"),
+    "zero_to_eps_then_signed": _own(
+        lambda d, eps, sgn: where(d == 0, d + eps, d + sgn(eps)), words="epsilon where d = 0, d + epsilon sgn(d) where d != 0"
+    ),
+    "clip": _own(
+        lambda d, eps, sgn: sgn() * namespace(d).maximum(absolute(d), full(d.shape, eps, d)), words="sgn(d) max(| d |, epsilon)"
+    ),
+    "drop": _own(lambda d, eps, sgn: d + eps, pole=True, drops=True, words="d + epsilon, dropped where d = 0"),
+    "abs_share": _own(
+        lambda d, eps, sgn: d + eps, pole=True, magnitudes=True, words="d + epsilon, with | n | and | c | for n and c"
+    ),
+    "rms_scaled": Kind(
+        lambda d, eps, sgn: d + sgn() * eps * rms(d), coupled=True, pole=False, words="d + sgn(d) epsilon rms(d)"
+    ),
+    "std_scaled": Kind(
+        lambda d, eps, sgn: d + sgn() * eps * std(d), coupled=True, pole=False, words="d + sgn(d) epsilon std(d)"
+    ),
 }
 NONE = Stabilizer()
 
-# D of every kind in words, for pages and tables.
-FORMULAS: dict[str, str] = {
-    "none": "d",
-    "signed_add": "d + epsilon sgn(d)",
-    "unsigned_add": "d + epsilon",
-    "replace_zero": "d where d != 0, epsilon where d = 0",
-    "zero_to_eps_then_signed": "epsilon where d = 0, d + epsilon sgn(d) where d != 0",
-    "clip": "sgn(d) max(| d |, epsilon)",
-    "drop": "d + epsilon, dropped where d = 0",
-    "abs_share": "d + epsilon, with | n | and | c | for n and c",
-    "rms_scaled": "d + sgn(d) epsilon rms(d)",
-    "std_scaled": "d + sgn(d) epsilon std(d)",
-}
+
+def row(kind: str) -> Kind:
+    """The row of a kind; a bare formula says nothing of itself."""
+    found = KINDS[kind]
+    return found if isinstance(found, Kind) else Kind(found)

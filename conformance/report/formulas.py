@@ -10,7 +10,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from lrp_ref.rules import BIAS, RULES
-from lrp_ref.stabilizers import FORMULAS, KINDS
+from lrp_ref.stabilizers import KINDS, row
 
 __all__ = ["BIAS", "gradient_formula", "key", "main_formula", "mathml", "parts", "pattern_formula", "stabilized"]
 
@@ -36,7 +36,7 @@ def parts() -> dict[str, tuple[Part, ...]]:
 
 def stabilized() -> dict[str, str]:
     """D of every kind of stabiliser; a kind without a formula goes by its name."""
-    return {kind: _spelled(f"D = {FORMULAS[kind]}") if kind in FORMULAS else kind for kind in KINDS}
+    return {kind: _spelled(f"D = {row(kind).words}") if row(kind).words else kind for kind in KINDS}
 
 
 def _part(line: str) -> Part:
