@@ -147,6 +147,11 @@ def all_finite(*arrays: Array) -> bool:
     return known(reduce(and_, (namespace(a).all(namespace(a).isfinite(a)) for a in arrays))) is not False
 
 
+def same(a: Any) -> Any:
+    """The array itself: the function that does nothing, where a table or a map asks for one."""
+    return a
+
+
 @delegated("positive part")
 def pos(a: Any) -> Any:
     """a+ = max(a, 0), of an array, of weights or of contributions."""

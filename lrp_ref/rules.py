@@ -30,10 +30,6 @@ from lrp_ref.foreign import held
 from lrp_ref.printing import brief
 from lrp_ref.stabilizers import Stabilizer
 
-BACH = "Bach et al. 2015, doi:10.1371/journal.pone.0130140"
-MONTAVON = "Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008"
-
-
 Shaped = Callable[[tuple[Array, ...]], Any]  # arrays of the inputs' shapes, as a rule's formula has x
 
 
@@ -70,7 +66,10 @@ RULE = ("name", "bias", "parts(W, x, b, y)")
 
 @dataclass(frozen=True)
 class Zero:
-    """LRP-0: n = w_ji x_i, c = b_j. A denominator of exactly 0 drops its relevance. Bach et al. 2015, eq. 56."""
+    """LRP-0: n = w_ji x_i, c = b_j. A denominator of exactly 0 drops its relevance.
+
+    Bach et al. 2015, doi:10.1371/journal.pone.0130140, eq. 56.
+    """
 
     formula: ClassVar[tuple[str, ...]] = ("z_ji; b_j",)
     name: ClassVar[str] = "zero"
@@ -83,8 +82,9 @@ class Zero:
 
 @dataclass(frozen=True)
 class Epsilon:
-    """LRP-epsilon: n = w_ji x_i, c = b_j, D = d + epsilon sgn(d) with sgn(0) = +1. Bach et al. 2015, eq. 58.
+    """LRP-epsilon: n = w_ji x_i, c = b_j, D = d + epsilon sgn(d) with sgn(0) = +1.
 
+    Bach et al. 2015, doi:10.1371/journal.pone.0130140, eq. 58.
     `epsilon` > 0; a stabilizer given to `propagate` replaces it.
     """
 
@@ -112,7 +112,9 @@ class Epsilon:
 class AlphaBeta:
     """LRP-alpha-beta: alpha times the shares of the positive contributions, minus beta times the negative ones.
 
-    n = (w x)+, c = b+ and n = (w x)-, c = b-, each over its own sum. Bach et al. 2015, eq. 60.
+    n = (w x)+, c = b+ and n = (w x)-, c = b-, each over its own sum.
+
+    Bach et al. 2015, doi:10.1371/journal.pone.0130140, eq. 60.
 
     alpha - beta = 1, alpha >= 1, beta >= 0 (`parameterization="sum"`: alpha + beta = 1 and R = alpha R+ + beta R-).
     `split`: "joint" by the sign of the contribution; "half" gives w+x+ and w-x- denominators of their own;
@@ -179,7 +181,8 @@ class AlphaBeta:
 class ZPlus:
     """z+ rule: n = (w_ji x_i)+, bias ignored; AlphaBeta(1, 0) where the bias is ignored there too.
 
-    Montavon et al. 2017 (deep Taylor), for inputs of any sign: (w x)+ = w+ x+ + w- x-.
+    For inputs of any sign: (w x)+ = w+ x+ + w- x-.
+    Montavon et al. 2017 (deep Taylor), doi:10.1016/j.patcog.2016.11.008.
     """
 
     formula: ClassVar[tuple[str, ...]] = ("z_ji^+; b_j^+",)
@@ -193,7 +196,10 @@ class ZPlus:
 
 @dataclass(frozen=True)
 class ZPlusFast:
-    """n = w_ji+ x_i, bias ignored: equals ZPlus only where x >= 0. Montavon et al. 2017."""
+    """n = w_ji+ x_i, bias ignored: equals ZPlus only where x >= 0.
+
+    Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008.
+    """
 
     formula: ClassVar[tuple[str, ...]] = ("w_ji^+ x_i; b_j^+",)
     name: ClassVar[str] = "z-plus-fast"
@@ -267,8 +273,9 @@ class GeneralizedGamma:
 
 @dataclass(frozen=True)
 class WSquare:
-    """w^2 rule: n = w_ji^2, bias ignored (`bias="square"`: c = b^2). Montavon et al. 2017.
+    """w^2 rule: n = w_ji^2, bias ignored (`bias="square"`: c = b^2).
 
+    Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008.
     `padding` on convolutions: "absent", or "counted": taps on padding count in the denominator and lose their share.
     """
 
@@ -302,8 +309,9 @@ class Flat:
 
 @dataclass(frozen=True)
 class ZBox:
-    """z^B rule (bounded): n = w x - w+ low - w- high, c = b - b+ - b- = 0. Montavon et al. 2017.
+    """z^B rule (bounded): n = w x - w+ low - w- high, c = b - b+ - b- = 0.
 
+    Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008.
     `low` <= x <= `high`: numbers, one per channel, arrays of x's shape, or "min" and "max" of each sample.
     `padding` as in `WSquare`.
     """

@@ -6,7 +6,21 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, elementwise, full, namespace, number, placed, pos, where
+from lrp_ref.arrays import (
+    Array,
+    LRPError,
+    Number,
+    absolute,
+    constant,
+    elementwise,
+    full,
+    namespace,
+    number,
+    placed,
+    pos,
+    same,
+    where,
+)
 from lrp_ref.layers.affine import Affine
 from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.maps import Routed
@@ -55,7 +69,7 @@ class Activation:
         elif self.linearization == "ratio":
             weight = where(x == 0, 0 * x, y() / where(x == 0, one + 0 * x, x))
         zero = constant((1, *x.shape[1:]), 0, x)
-        return Affine((Routed(weight, _same, _same),), (x,), zero, y, roundings=4 * (weight is not one))
+        return Affine((Routed(weight, same, same),), (x,), zero, y, roundings=4 * (weight is not one))
 
     def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
         """L e and the rounding of f, where L, and how far its slope moves, are columns of its row."""
@@ -78,7 +92,7 @@ class Activation:
             clear = absolute(x0) > e0
             gap = where(clear, absolute(x0) - e0, 1)
             bent = where(clear, (off + absolute(weight) * e0) / gap, LARGEST) + 16 * u * absolute(weight)
-        return Drift(off, (Routed(bent + 0 * x0, _same, _same),))
+        return Drift(off, (Routed(bent + 0 * x0, same, same),))
 
     def _parameters(self, x: Array) -> tuple[Any, ...]:
         """What the function takes besides x, in the arithmetic of x."""
@@ -112,7 +126,7 @@ class Softmax:
         if not 1 <= self.axis < x.ndim:
             raise LRPError(f"Softmax: expected an axis from 1 to {x.ndim - 1}, got {self.axis}")
         one, zero = full((1,) * x.ndim, 1, x), constant((1, *x.shape[1:]), 0, x)
-        return Affine((Routed(one, _same, _same),), (x,), zero, softmax(x, self.axis))
+        return Affine((Routed(one, same, same),), (x,), zero, softmax(x, self.axis))
 
     def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
         """Every exponential, and their sum, grows by a factor of at most exp(max e): y (exp(2 max e) - 1), and rounding."""
@@ -126,10 +140,6 @@ def softmax(x: Array, axis: int) -> Array:
     xp = namespace(x)
     e = elementwise(x - xp.max(x, axis=axis, keepdims=True), "exp")
     return e / xp.sum(e, axis=axis, keepdims=True)
-
-
-def _same(a: Array) -> Array:
-    return a
 
 
 def _sigmoid(x: Array) -> Array:

@@ -19,6 +19,7 @@ from lrp_ref.arrays import (
     known,
     namespace,
     number,
+    same,
     where,
 )
 from lrp_ref.layers.affine import Affine, linear
@@ -66,7 +67,7 @@ class LRN:
             raise LRPError(f"LRN: expected bias + alpha / size * sum x^2 > 0 everywhere, got bias {self.bias}; raise it")
         factor, roundings = self.power(s), self._roundings(x, s)
         if self.linearization in (None, "ratio"):
-            return linear([Routed(factor, _same, _same)], [x], roundings=roundings)
+            return linear([Routed(factor, same, same)], [x], roundings=roundings)
         y, share = factor * x, self.share(x)
         own = factor if self.linearization == "gradient" else self.power(self._number("bias", x) + share * x * x)
         slope = 2 * self._number("beta", x) * share * y / s
@@ -209,7 +210,7 @@ class _Response:
         """The errors of s^-beta, or of the tangent's or the expansion's weights."""
         layer, x, e, u = self.layer, self.x, self.e, self.u
         if layer.linearization in (None, "ratio"):
-            return Routed(self.dv, _same, _same)
+            return Routed(self.dv, same, same)
         itself = layer.linearization == "gradient"
         own = self.dv if itself else self._power(lambda a: a)[1]
         factor = abs(2 * float(layer.beta) * float(layer.share(x)))
@@ -219,7 +220,3 @@ class _Response:
         far = along_channels(layer.size, x, own, moved, absolute(x) + e, itself).gauge()
         near = along_channels(layer.size, x, 0 * own, slope, e, itself).gauge()
         return far.mapped(add, near)
-
-
-def _same(a: Array) -> Array:
-    return a

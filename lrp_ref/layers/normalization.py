@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, known, namespace, number, sqrt
+from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, known, namespace, number, same, sqrt
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, parameter
 from lrp_ref.layers.drift import Drift, Errors, fixed, inherited
 from lrp_ref.maps import Routed
@@ -59,7 +59,7 @@ class BatchNorm(ByValue):
         work = absolute(beta) + absolute(shift)
         spread = full((1, *x.shape[1:]), 0, x)
         serves = x != mean if self.linearization == "at_mean_zero" else None
-        return Affine((Routed(weight, _same, _same),), (seen,), bias + spread, y, work + spread, 4, serves)
+        return Affine((Routed(weight, same, same),), (seen,), bias + spread, y, work + spread, 4, serves)
 
     def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
         """The output is that of the true map, whatever relevance sees; an error may decide whether x is the mean."""
@@ -97,14 +97,10 @@ class Scale(ByValue):
             given[name] = a[None, ...]
         weight = given.get("weight", full((1,) * x.ndim, 1, x))
         bias = xp.broadcast_to(given["bias"], (1, *shape)) if "bias" in given else None
-        return linear([Routed(weight, _same, _same)], [x], bias)
+        return linear([Routed(weight, same, same)], [x], bias)
 
 
 def _root(a: Array, what: str) -> Array:
     if known(namespace(a).any(a <= 0)):
         raise LRPError(f"BatchNorm: expected {what} > 0 in every channel, got {float(namespace(a).min(a))}; raise epsilon")
     return sqrt(a)
-
-
-def _same(a: Array) -> Array:
-    return a

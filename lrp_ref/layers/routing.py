@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, Number, checked, count_of, full, is_exact, known, namespace, number, placed
+from lrp_ref.arrays import Array, LRPError, Number, checked, count_of, full, is_exact, known, namespace, number, placed, same
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, moved, pairs, per_axis
 from lrp_ref.layers.drift import Drift, Errors, fixed
 from lrp_ref.maps import Routed, Window
@@ -25,7 +25,7 @@ class Add:
         for x in inputs[1:]:
             expect(self, "inputs of one shape", tuple(inputs[0].shape), tuple(x.shape))
         one = full((1,) * inputs[0].ndim, 1, inputs[0])
-        whole = linear([Routed(one, _same, _same, tuple(x.shape[1:])) for x in inputs], inputs)
+        whole = linear([Routed(one, same, same, tuple(x.shape[1:])) for x in inputs], inputs)
         return replace(whole, output=lambda: reduce(add, inputs)) if len(inputs) > 1 else whole
 
 
@@ -69,7 +69,7 @@ class Identity:
     drift = fixed
 
     def affine(self, x: Array) -> Affine:
-        return moved(_same, _same, x)
+        return moved(same, same, x)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Dropout:
             raise LRPError(f"Dropout: expected 0 <= rate < 1, got {self.rate}")
 
     def affine(self, x: Array) -> Affine:
-        return moved(_same, _same, x)
+        return moved(same, same, x)
 
 
 @dataclass(frozen=True)
@@ -262,11 +262,7 @@ class Embedding(ByValue):
         rows = xp.reshape(flat, (*indices.shape, width))
         zero = full((1, *rows.shape[1:]), 0, rows)
         if self.reduce == "keep":
-            return Affine((Routed(full((1, 1, 1), 1, rows), _same, _same),), (full(tuple(rows.shape), 1, rows),), zero, rows)
+            return Affine((Routed(full((1, 1, 1), 1, rows), same, same),), (full(tuple(rows.shape), 1, rows),), zero, rows)
         copies = full((1, 1, width), 0, rows)
         spread = Routed(full((1, 1, 1), 1, rows), lambda u: u[..., None] + copies, lambda s: xp.sum(s, axis=-1))
         return Affine((spread,), (full(tuple(indices.shape), 1, rows),), zero, rows)
-
-
-def _same(a: Array) -> Array:
-    return a

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lrp_ref.arrays import LRPError
+from lrp_ref.arrays import LRPError, same
 from lrp_ref.network import Network
 
 
@@ -39,10 +39,6 @@ def load_onnx(
     if not isinstance(path, str | PathLike):
         raise LRPError(f"load_onnx: expected the path of a model, got {type(path).__name__}")
     try:
-        return network(read(path), shapes or {}, convert or _same)
+        return network(read(path), shapes or {}, convert or same)
     except UnicodeDecodeError:  # protobuf decodes names when they are asked for
         raise LRPError(f"{Path(path).name}: no ONNX model: its names are no UTF-8; export it again") from None
-
-
-def _same(a: Any) -> Any:
-    return a
