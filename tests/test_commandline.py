@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import pytest
+from waiting import PATIENCE
 
 import lrp_ref
 from conformance import cli as conform
@@ -202,7 +203,7 @@ def test_a_reader_may_leave_early(code: str) -> None:
     assert process.stdout is not None
     process.stdout.close()
     with process.stderr as err:  # type: ignore[union-attr]
-        assert (err.read(), process.wait(timeout=120)) == (b"", 0)
+        assert (err.read(), process.wait(timeout=PATIENCE)) == (b"", 0)
 
 
 # Without extras -------------------------------------------------------------------------------------------------------

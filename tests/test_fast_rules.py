@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import COARSE, INSEPARABLE, OPS, fits, questions
 
@@ -13,7 +14,7 @@ from conformance.derivations import excess, rounded
 from conformance.recipes import found as filed
 from lrp_ref.fast import table
 
-few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+few = examples(3, 6)
 PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from lrp_ref.printable import printable
 from lrp_ref.progress import Bar, duration, progress, told, watched
@@ -45,7 +46,7 @@ def on_a_terminal(code: str) -> tuple[int, str]:
             break
         shown += piece
     os.close(ours)
-    return run.wait(timeout=60), shown.decode()
+    return run.wait(timeout=PATIENCE), shown.decode()
 
 
 def standing(shown: str) -> list[str]:
