@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from conformance.case import Case
 from conformance.golden import AnyCase, C
 from conformance.network.case import NetworkCase
+from conformance.operators import OPERATORS
 
-CONVOLUTIONS = ("conv", "conv-transpose")
+CONVOLUTIONS = tuple(name for name, row in OPERATORS.items() if row.convolution)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ import pytest
 from jsonschema_rs import Draft202012Validator, meta
 from oracle import explain
 
-from conformance import golden
+from conformance import entries, golden
 from conformance.generate import generate, uid_of, written
 from conformance.golden import GoldenError
+from conformance.operators import OPERATORS
+from lrp_ref.rules import RULES
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent / "golden"
@@ -25,10 +27,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 FILES: dict[str, Json] = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in zip(NAMES, PATHS, strict=True)}
 CASES: dict[str, Json] = {case["id"]: case for file in FILES.values() for case in file["cases"]}
 LAYERS = [name for name in NAMES if not name.startswith("network/")]
-EXACT_RULES = (
-    "zero", "epsilon", "alpha-beta", "alpha-beta-x", "z-plus", "z-plus-fast", "gamma", "generalized-gamma", "w-square", "flat",
-    "z-box", "abs-z", "norm",
-)  # fmt: skip
+EXACT_RULES = [name for name, rule in RULES.items() if entries.fits(name, OPERATORS["dense"]) and rule.formula]
 
 
 def numbers(tensor: Json) -> list[Fraction]:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from conformance.case import Question
+from conformance.model import operator
 from conformance.numbers import exact_array, parse, rational, tensor
 from conformance.recipes.common import outputs
 
 Json = dict[str, Any]
 Tensors = dict[tuple[str, str], np.ndarray]  # by ("params" | "inputs" | "rule", name)
-ELEMENTWISE = ("add", "activation", "identity", "dropout")
-CHANNELWISE = ("avg-pool", "sum-pool", "max-pool", "global-avg-pool", "batch-norm", "pad", "crop", "upsample")
 GEOMETRY = {"stride": 1, "dilation": 1, "padding": [0, 0], "output_padding": 0}
 NORMAL = {"gamma": "1", "beta": "0", "mean": "0", "variance": "1"}
 
@@ -60,20 +59,20 @@ def fewer(question: Question) -> Iterator[Question]:
 
 def _axes(question: Question) -> Iterator[Iterator[Question]]:
     """Samples, outputs, inputs and channels: axes that several tensors share."""
-    op, arrays = question.node["op"], tensors(question)
+    row, arrays = operator(question.node), tensors(question)
     ins = [("inputs", n) for n in question.node["inputs"]] + [("rule", n) for n in ("low", "high") if ("rule", n) in arrays]
     out, weight, bias = ("inputs", "relevance"), ("params", "weight"), ("params", "bias")
     all_of = [*ins, out]
     yield _without(question, arrays, dict.fromkeys(all_of, 0))
     grouped = question.node["attrs"].get("groups", 1) > 1
-    if op in ("dense", "conv", "conv-transpose") and not grouped:
-        swap = op == "conv-transpose"
-        yield _without(question, arrays, {weight: 1 if swap else 0, bias: 0, out: 1})
-        yield _without(question, arrays, {weight: 0 if swap else 1, **dict.fromkeys(ins, 1)}, channel=True)
-    elif op in CHANNELWISE:
+    if row.weighted and not grouped:
+        axes = next(p for p in row.params if p.name == "weight")
+        yield _without(question, arrays, {weight: axes.axis("out") or 0, bias: 0, out: 1})
+        yield _without(question, arrays, {weight: axes.axis("in") or 0, **dict.fromkeys(ins, 1)}, channel=True)
+    elif row.channelwise:
         params = {key: 0 for key in arrays if key[0] == "params"}
         yield _without(question, arrays, {**params, **dict.fromkeys(all_of, 1)}, channel=True)
-    elif op in ELEMENTWISE:
+    elif row.elementwise:
         for axis in range(1, arrays[out].ndim):
             yield _without(question, arrays, dict.fromkeys(all_of, axis))
 
@@ -93,8 +92,8 @@ def _without(
 
 def _windows(question: Question) -> Iterator[Iterator[Question]]:
     """Positions of the image and taps of the kernel."""
-    arrays, attrs, op = tensors(question), question.node["attrs"], question.node["op"]
-    if op not in (*CHANNELWISE, "conv", "conv-transpose"):
+    arrays, attrs = tensors(question), question.node["attrs"]
+    if not operator(question.node).spatial:
         return
     x = ("inputs", question.node["inputs"][0])
     bounds = [key for key in (("rule", "low"), ("rule", "high")) if key in arrays]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-WITH_KERNEL = ("dense", "conv", "conv-transpose")
+from conformance.operators import OPERATORS
+
 ZENNIT = {"alpha-beta": "AlphaBeta", "generalized-gamma": "Gamma", "z-plus": "ZPlus", "w-square": "WSquare", "flat": "Flat"}
 STABILIZERS = {"none": "", "signed_add": "", "clip": ", clip=True", "rms_scaled": ", norm_scale=True"}
 Node = Mapping[str, Any]
@@ -22,7 +23,7 @@ def zennit(node: Node, rule: Rule) -> str | None:
     epsilon = 0.0 if stabilizer["kind"] == "none" else stabilizer["epsilon"]
     made = f"zennit.core.Stabilizer(epsilon={epsilon!r}{STABILIZERS[stabilizer['kind']]})"
     unbiased = ", zero_params='bias'" if rule["bias"] == "ignore" else ""
-    if name == "norm" or (name in ("zero", "epsilon") and op not in (*WITH_KERNEL, "batch-norm")):
+    if name == "norm" or (name in ("zero", "epsilon") and not (OPERATORS[op].weighted or op == "batch-norm")):
         return f"zennit.rules.Norm(stabilizer={made})"
     if name in ("zero", "epsilon"):
         return f"zennit.rules.Epsilon(epsilon={made}{unbiased})"
