@@ -86,14 +86,14 @@ def _settled(assign: Assign, node: Node) -> tuple[object, ...]:
 
 def _tried(node: Node, rule: Assign) -> Iterator[tuple[str, Assign]]:
     rows = [row for row in BY_NAME.values() if not row.mistake]
-    own = [row for row in rows if row.topic == "stabilizer" and row.value != "none"]  # a dialect says more than its epsilon
-    yield from _rows([row for row in rows if row not in own], node, rule)
+    plain = [row for row in rows if row.topic == "bias" or row.name == "stabilizer.none"]  # else a dialect first
+    yield from _rows(plain, node, rule)
     for name, dialect in DIALECTS.items():
         yield f"the same rule as in {name}", _as_in(dialect, node, replace(rule, dialect=dialect, stabilizer=None, bias=None))
     for epsilon in sorted({s.epsilon for dialect in DIALECTS.values() for s in dialect.stabilizers.values()}, reverse=True):
         yield f"epsilon {epsilon:g}", Assign(Epsilon(epsilon))
         yield f"epsilon {epsilon:g} without the bias", Assign(Epsilon(epsilon), bias="ignore")
-    yield from _rows(own, node, rule)
+    yield from _rows([row for row in rows if row not in plain], node, rule)
     for title, other in {**{name: kind() for name, kind in RULES.items()}, "alpha1-beta0": AlphaBeta(1, 0)}.items():
         yield from ((f"the rule {title} as in {name}", Assign(other, dialect=dialect)) for name, dialect in DIALECTS.items())
 
