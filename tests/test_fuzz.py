@@ -36,6 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
     """A clock that moves by being looked at, so that the same questions are asked on any machine."""
     looks = count()
     monkeypatch.setattr(fuzz, "time", SimpleNamespace(monotonic=lambda: next(looks) * LOOK))
+    monkeypatch.setattr(fuzz, "PATIENCE", 2000 * LOOK)  # what shrinking takes, in looks
     return lambda: next(looks) * LOOK
 
 
