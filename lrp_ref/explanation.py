@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
-from lrp_ref.composites import Assign, Composite, named
+from lrp_ref.composites import Assign, Composite
+from lrp_ref.composites.composite import resolved
 from lrp_ref.foreign import refuse_lacking
 from lrp_ref.gauges import in_float64
 from lrp_ref.ledger import Ledger, NetworkLedger, NodeAccount
@@ -83,7 +84,7 @@ def explain(
 
     Raises `LRPError` for nodes without a rule, and whatever a layer or rule refuses, with the node's name.
     """
-    composite = named(composite) if isinstance(composite, str) else composite
+    composite = resolved(composite)
     if callable(composite):
         example = "lrp_ref.composites.zennit.epsilon_plus()"
         raise LRPError(f"composite: expected a Composite, such as {example}; got {composite!r}"[:200])

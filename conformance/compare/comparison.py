@@ -12,7 +12,8 @@ from conformance.compare.check import VERDICTS, Check
 from conformance.compare.given import Given, checked
 from conformance.compare.walk import Walk
 from lrp_ref.arrays import Array
-from lrp_ref.composites import Assign, Composite, named
+from lrp_ref.composites import Assign, Composite
+from lrp_ref.composites.composite import resolved
 from lrp_ref.composites.kinds import MOVING
 from lrp_ref.gauges import in_float64
 from lrp_ref.network import Network, inputs_of
@@ -120,7 +121,7 @@ def compare(
     Raises `LRPError` for arrays that do not fit, and whatever a rule refuses, with the node's name.
     """
     name = composite if isinstance(composite, str) else composite.name
-    composite = named(composite) if isinstance(composite, str) else composite
+    composite = resolved(composite)
     arrays = {name: in_float64(a) for name, a in net.given(x).items()}
     target, seed = _wide(target), _wide(seed)
     rules = composite.assign(net)

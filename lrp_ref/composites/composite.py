@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
+from importlib import import_module
 from types import UnionType
 from typing import Any
 
@@ -141,6 +142,11 @@ def _told(value: Any) -> str:
     if isinstance(value, Stabilizer):
         return value.kind if value.kind == "none" else f"{value.kind} {brief(value.epsilon)}"
     return value.name if isinstance(value, Dialect) else given(value)
+
+
+def resolved(composite: Any) -> Any:
+    """The composite itself, or the preset of the name given: presets lie above, and are looked up when they are named."""
+    return import_module("lrp_ref.composites").named(composite) if isinstance(composite, str) else composite
 
 
 def reads_inputs_only(net: Network, node: Node) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.composites import Composite, named
+from lrp_ref.composites import Composite
+from lrp_ref.composites.composite import resolved
 from lrp_ref.network import Network
 from lrp_ref.progress import Bar
 from lrp_ref.progress import progress as shown
@@ -71,7 +72,7 @@ def explain_many(
     _one_of("dtype", dtype, (None, *DTYPES))
     if not isinstance(batch, int) or batch < 1:
         raise LRPError(f"batch: expected at least 1 image, got {batch!r}")
-    composite = named(composite) if isinstance(composite, str) else composite
+    composite = resolved(composite)
     composite.assign(net)
     found = source(images, read)
     jobs = _jobs(found, batch)
