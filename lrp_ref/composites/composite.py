@@ -144,9 +144,12 @@ def _told(value: Any) -> str:
     return value.name if isinstance(value, Dialect) else given(value)
 
 
-def resolved(composite: Any) -> Any:
+def resolved(composite: "Composite | str") -> "Composite":
     """The composite itself, or the preset of the name given: presets lie above, and are looked up when they are named."""
-    return import_module("lrp_ref.composites").named(composite) if isinstance(composite, str) else composite
+    if not isinstance(composite, str):
+        return composite
+    preset: Composite = import_module("lrp_ref.composites").named(composite)
+    return preset
 
 
 def reads_inputs_only(net: Network, node: Node) -> bool:
