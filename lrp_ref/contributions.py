@@ -17,6 +17,7 @@ from operator import add
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, flattened, namespace, neg, pos
+from lrp_ref.entries import entries
 from lrp_ref.kernels import delegated
 
 
@@ -85,7 +86,11 @@ class Messages:
         return namespace(self.values).sum(self.values, axis=-1)
 
     def distribute(self, s: Array) -> Array:
-        return namespace(s).sum(self.values * s[..., None], axis=-2)
+        return namespace(s).sum(self.handed(s).values, axis=-2)
+
+    def handed(self, s: Array) -> "Messages":
+        """n_ji s_j."""
+        return Messages(self.values * s[..., None])
 
 
 @delegated("halves")
@@ -224,13 +229,5 @@ def structured(maps: tuple[Any, ...], inputs: tuple[Array, ...]) -> tuple[Struct
 
 def explicit(maps: tuple[Any, ...], inputs: tuple[Array, ...]) -> tuple[Explicit, Array]:
     """Weights and flattened inputs in the explicit representation, inputs side by side."""
-    xp = namespace(inputs[0])
-    pairs = [m.matrix(x) for m, x in zip(maps, inputs, strict=True)]
-    batch = max(values.shape[0] for values, _ in pairs)
-    widen = [(_batched(values, batch), _batched(wired, batch)) for values, wired in pairs]
-    weights = Explicit(xp.concat([v for v, _ in widen], axis=-1), xp.concat([c for _, c in widen], axis=-1))
-    return weights, xp.concat([flattened(x) for x in inputs], axis=-1)
-
-
-def _batched(matrix: Array, batch: int) -> Array:
-    return namespace(matrix).broadcast_to(matrix, (batch, *matrix.shape[1:])) if matrix.shape[0] != batch else matrix
+    values, wired = entries(maps, inputs).dense()
+    return Explicit(values, wired), namespace(inputs[0]).concat([flattened(x) for x in inputs], axis=-1)

@@ -1,8 +1,8 @@
-"""Linear maps y = W x as structure: apply, adjoint, a map over the weights, and the explicit matrix.
+"""Linear maps y = W x as structure: apply, adjoint, a map over the weights, and the entries of the matrix.
 
-A map holds `weight` (an array) and what connects it; batch axis first. `matrix(x)` builds W[j, i]
-from an integer table that says which weight sits where, without using `apply` or `adjoint`,
-so that the explicit representation does not inherit a mistake of the structured one.
+A map holds `weight` (an array) and what connects it; batch axis first. `entries(x)` says which weight sits where in
+W[j, i], without using `apply` or `adjoint`, so that the explicit representation does not inherit a mistake of the
+structured one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, added, flattened, full, namespace, placed, widened
+from lrp_ref.arrays import Array, added, full, namespace, placed
+from lrp_ref.entries import Entries, complete, moving, pooling, sliding
 from lrp_ref.kernels import delegated
 
 
@@ -37,11 +38,15 @@ class Window:
         """Whether two output positions may read the same input."""
         return any(s <= d * (k - 1) for k, s, d in zip(self.kernel, self.stride, self.dilation, strict=True))
 
+    def reads(self, size: tuple[int, ...]) -> list[Any]:
+        """Per axis, what tap k of output position p reads, (positions, taps); below 0 and beyond `size` lies padding."""
+        columns = zip(self.output(size), self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return [np.arange(m)[:, None] * s + np.arange(k) * d - b for m, k, s, (b, _), d in columns]
+
     def reads_inside(self, size: tuple[int, ...]) -> bool:
         """Whether every output position reads more than padding of an input of `size`."""
-        columns = zip(size, self.output(size), self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        reads = ((n, np.arange(m)[:, None] * s + np.arange(k) * d - b) for n, m, k, s, (b, _), d in columns)
-        return all(bool(((at >= 0) & (at < n)).any(axis=1).all()) for n, at in reads)
+        axes = zip(size, self.reads(size), strict=True)
+        return all(bool(((at >= 0) & (at < n)).any(axis=1).all()) for n, at in axes)
 
     def taps(self) -> list[tuple[int, ...]]:
         """The taps in row-major order."""
@@ -68,27 +73,16 @@ class Window:
     def _inner(self, size: tuple[int, ...]) -> tuple[slice, ...]:
         return tuple(slice(b, b + n) for n, (b, _) in zip(size, self.padding, strict=True))
 
-    def wires(self, size: tuple[int, ...], out: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
-        """(flat output position, flat input position, flat tap) of every connection; padding is none."""
-        for j, position in enumerate(product(*map(range, out))):
-            for t, tap in enumerate(self.taps()):
-                columns = zip(position, tap, self.stride, self.padding, self.dilation, strict=True)
-                at = [p * s + k * d - b for p, k, s, (b, _), d in columns]
-                if all(0 <= a < n for a, n in zip(at, size, strict=True)):
-                    yield j, int(np.ravel_multi_index(at, size)), t
-
-
-def _placed(weight: Array, table: Any) -> tuple[Array, Array]:
-    """The matrices of weights and of connections: entry 0 of `table` means no wire, k means weight number k - 1.
-
-    weight (batch or 1, parameters), table (out, in); returns two arrays (batch or 1, out, in).
-    """
-    xp, flat = namespace(weight), np.ascontiguousarray(table).reshape(-1)
-    index = flat if isinstance(weight, np.ndarray) else xp.asarray(flat, device=weight.device)
-    zero, one = full((weight.shape[0], 1), 0, weight), full((1, weight.shape[1]), 1, weight)
-    values = xp.take(xp.concat([zero, weight], axis=1), index, axis=1)
-    wired = xp.take(xp.concat([full((1, 1), 0, weight), one], axis=1), index, axis=1)
-    return xp.reshape(values, (weight.shape[0], *table.shape)), xp.reshape(wired, (1, *table.shape))
+    def wires(self, size: tuple[int, ...]) -> tuple[Any, Any, Any]:
+        """Flat output position, flat input position and flat tap of every connection; padding is none."""
+        axes = len(size)
+        place, inside = np.zeros((1,) * 2 * axes, dtype=np.int64), np.ones((1,) * 2 * axes, dtype=bool)
+        for axis, (n, at) in enumerate(zip(size, self.reads(size), strict=True)):
+            here = np.expand_dims(at, tuple(a for a in range(2 * axes) if a not in (axis, axes + axis)))
+            place, inside = place * n + here, inside & (here >= 0) & (here < n)
+        taps = prod(self.kernel)
+        position, tap = np.nonzero(inside.reshape(-1, taps))
+        return position, place.reshape(-1, taps)[position, tap], tap
 
 
 @delegated("modified")
@@ -126,8 +120,8 @@ class DenseMap:
     def adjoint(self, s: Array) -> Array:
         return s @ self.weight
 
-    def matrix(self, x: Array) -> tuple[Array, Array]:
-        return self.weight[None, ...], full((1, *self.weight.shape), 1, self.weight)
+    def entries(self, x: Array) -> Entries:
+        return complete(self.weight)
 
 
 @dataclass(frozen=True)
@@ -191,15 +185,9 @@ class ConvMap:
             total = added(total, (..., *at), xp.reshape(matrix @ grouped, (s.shape[0], self.size[0], *self.out)))
         return self.window.crop(total, self.size[1:])
 
-    def matrix(self, x: Array) -> tuple[Array, Array]:
-        (rows, columns), positions, places = self.weight.shape[:2], prod(self.out), prod(self.size[1:])
-        taps, per_group = len(self.window.taps()), rows // self.groups
-        table = np.zeros((rows, positions, self.size[0], places), dtype=np.int64)
-        for j, i, t in self.window.wires(self.size[1:], self.out):
-            for o, c in product(range(rows), range(columns)):
-                table[o, j, o // per_group * columns + c, i] = 1 + (o * columns + c) * taps + t
-        weights = namespace(self.weight).reshape(self.weight, (1, -1))
-        return _placed(weights, table.reshape(rows * positions, -1))
+    def entries(self, x: Array) -> Entries:
+        wires, places, positions = self.window.wires(self.size[1:]), prod(self.size[1:]), prod(self.out)
+        return sliding(wires, prod(self.window.kernel), places, positions, self.weight, self.groups)
 
 
 @dataclass(frozen=True)
@@ -228,10 +216,8 @@ class Transposed:
     def adjoint(self, s: Array) -> Array:
         return self.conv.apply(s)
 
-    def matrix(self, x: Array) -> tuple[Array, Array]:
-        values, wired = self.conv.matrix(x)
-        xp = namespace(values)
-        return xp.matrix_transpose(values), xp.matrix_transpose(wired)
+    def entries(self, x: Array) -> Entries:
+        return self.conv.entries(x).transposed
 
 
 @dataclass(frozen=True)
@@ -264,20 +250,8 @@ class WindowMap:
             total = added(total, (..., *at), self.weight[t, ...] * s)
         return self.window.crop(total, self.size[1:])
 
-    def matrix(self, x: Array) -> tuple[Array, Array]:
-        xp, channels, out = namespace(self.weight), self.size[0], self.weight.shape[3:]
-        positions, places, taps = prod(out), prod(self.size[1:]), self.weight.shape[0]
-        table = np.zeros((channels, positions, channels, places), dtype=np.int64)
-        for j, i, t in self.window.wires(self.size[1:], out):
-            for c in range(channels):
-                table[c, j, c, i] = 1 + (t * channels + c) * positions + j
-
-        def matrix(weight: Array) -> Array:
-            wide = xp.broadcast_to(weight, (taps, weight.shape[1], channels, *out))
-            flat = flattened(xp.permute_dims(wide, (1, 0, *range(2, wide.ndim))))
-            return _placed(flat, table.reshape(channels * positions, -1))[0]
-
-        return matrix(self.weight), matrix(self.wired)
+    def entries(self, x: Array) -> Entries:
+        return pooling(self.window.wires(self.size[1:]), self.size[0], prod(self.size[1:]), self.weight, self.wired)
 
 
 @dataclass(frozen=True)
@@ -305,17 +279,5 @@ class Routed:
     def adjoint(self, s: Array) -> Array:
         return self.scatter(self.weight * s)
 
-    def matrix(self, x: Array) -> tuple[Array, Array]:
-        xp, places = namespace(x), prod(x.shape[1:])
-        count = _counting(places, widened(x))
-        gathered = self.gather(xp.reshape(count, (1, *x.shape[1:])))
-        wired = xp.where(xp.reshape(gathered, (-1, 1)) == xp.reshape(count, (1, -1)), full((1, 1), 1, x), full((1, 1), 0, x))
-        shape = np.broadcast_shapes(self.weight.shape, gathered.shape)
-        weight = xp.reshape(xp.broadcast_to(self.weight, shape), (shape[0], prod(shape[1:]), 1))
-        return weight * wired[None, ...], wired[None, ...]
-
-
-def _counting(n: int, like: Array) -> Array:
-    """1, 2, ..., n in the arithmetic of `like`; 0 is left to mean padding."""
-    one = full((n,), 1, like)
-    return np.cumsum(one) if isinstance(one, np.ndarray) else namespace(one).cumulative_sum(one)
+    def entries(self, x: Array) -> Entries:
+        return moving(self.gather, self.weight, x)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from strategies import fits
 
 import lrp_ref as lrp
@@ -65,7 +66,7 @@ def posed(op: str, make: Make) -> tuple[Any, tuple[Any, ...], Any]:
     layer, shape, count = layers(make)[op]
     rng = np.random.default_rng(1)
     if op == "embedding":
-        x: tuple[Any, ...] = (rng.integers(0, 3, shape),)
+        x: tuple[Any, ...] = (array_namespace(layer.weight).asarray(rng.integers(0, 3, shape)),)
     else:
         x = tuple(make(rng.normal(size=shape)) for _ in range(count))
     return layer, x, make(rng.normal(size=layer.affine(*x).y.shape))

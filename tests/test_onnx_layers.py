@@ -55,7 +55,7 @@ def test_local_response_normalisation_by_hand() -> None:
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_the_tangent_of_a_response_norm_is_its_difference_quotient(size: int) -> None:
     layer, x, step = lrp.LRN(size, alpha=2.0, linearization="gradient"), np.asarray([[0.5, -1.5, 2.0, 0.25]]), 1e-6
-    jacobian, _ = layer.affine(x).maps[0].matrix(x)
+    jacobian, _ = layer.affine(x).maps[0].entries(x).dense()
     for k, shift in enumerate(step * np.eye(4)):
         quotient = (layer.affine(x + shift).y - layer.affine(x - shift).y) / (2 * step)
         assert np.allclose(jacobian[0, :, k], quotient[0], atol=1e-8)
@@ -66,7 +66,7 @@ def test_the_first_order_of_a_response_norm_is_its_value_without_neighbours_plus
     x = X[:, :, 0]
     whole, tangent = (lrp.LRN(3, 3, 1, 2, word).affine(x) for word in ("taylor", "gradient"))
     alone = lrp.LRN(1, 1, 1, 2).affine(x).y  # alpha / size as before
-    slopes = tangent.maps[0].matrix(x)[0][0].copy()
+    slopes = tangent.maps[0].entries(x).dense()[0][0].copy()
     np.fill_diagonal(slopes, 0)
     assert (whole.maps[0].apply(x) == alone + (slopes @ x[0])[None]).all()
 

@@ -49,8 +49,7 @@ def fitting(kind: str, longest: int) -> list[dict[str, int]]:
             fits = 1 <= long <= 5 and window.output((long,)) == (g["size"],)
         else:
             (out,) = window.output((g["size"],))
-            seen = {j for j, _, _ in window.wires((g["size"],), (max(out, 0),))}
-            fits = 1 <= out <= 3 and (kind == "conv" or len(seen) == out)
+            fits = 1 <= out <= 3 and (kind == "conv" or window.reads_inside((g["size"],)))
         found += [g] if fits else []
     return found
 

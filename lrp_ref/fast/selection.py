@@ -7,6 +7,7 @@ from functools import cached_property, reduce
 import numpy as np
 
 from lrp_ref.arrays import Array
+from lrp_ref.entries import Entries
 from lrp_ref.fast import on
 from lrp_ref.fast.threads import across, chunks
 from lrp_ref.maps import Window, WindowMap
@@ -102,5 +103,5 @@ class Selection:
             else:
                 place += s * wins  # a masked copy guesses at every element, and guesses wrong
 
-    def matrix(self, x: Array) -> tuple[Array, Array]:
-        return self.map.matrix(x)
+    def entries(self, x: Array) -> Entries:
+        return self.map.entries(x)

@@ -22,6 +22,7 @@ from lrp_ref.arrays import (
     same,
     where,
 )
+from lrp_ref.entries import Entries
 from lrp_ref.layers.affine import Affine, linear
 from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.maps import Routed, Window, WindowMap
@@ -146,8 +147,8 @@ class ChannelMap:
     def adjoint(self, s: Array) -> Array:
         return self.inner.adjoint(s[:, None, ...])[:, 0, ...]
 
-    def matrix(self, x: Array) -> tuple[Array, Array]:
-        return self.inner.matrix(x[:, None, ...])
+    def entries(self, x: Array) -> Entries:
+        return self.inner.entries(x[:, None, ...])
 
 
 def along_channels(size: int, x: Array, own: Array, slope: Array, read: Array, itself: bool) -> ChannelMap:

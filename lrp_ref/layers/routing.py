@@ -263,6 +263,9 @@ class Embedding(ByValue):
         zero = full((1, *rows.shape[1:]), 0, rows)
         if self.reduce == "keep":
             return Affine((Routed(full((1, 1, 1), 1, rows), same, same),), (full(tuple(rows.shape), 1, rows),), zero, rows)
-        copies = full((1, 1, width), 0, rows)
-        spread = Routed(full((1, 1, 1), 1, rows), lambda u: u[..., None] + copies, lambda s: xp.sum(s, axis=-1))
+
+        def gather(u: Array) -> Array:
+            return xp.broadcast_to(u[..., None], (*u.shape, width))
+
+        spread = Routed(full((1, 1, 1), 1, rows), gather, lambda s: xp.sum(s, axis=-1))
         return Affine((spread,), (full(tuple(indices.shape), 1, rows),), zero, rows)
