@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Upsample,
     )
     from lrp_ref.ledger import Ledger, NetworkLedger
+    from lrp_ref.matrices import Matrix, matrix
     from lrp_ref.network import Network, Node
     from lrp_ref.network_bounds import NetworkBounds
     from lrp_ref.onnx import load_onnx
@@ -83,10 +84,10 @@ __all__ = [
     "DIALECTS", "LRN", "RULES", "AbsZ", "Activation", "Add", "Affine", "AlphaBeta", "AlphaBetaX", "Assign", "AvgPool",
     "BatchNorm", "Composite", "Concat", "Conv", "ConvTranspose", "Crop", "Dense", "Dialect", "Dropout", "Embedding",
     "Epsilon", "Explanation", "Explanations", "Flat", "Flatten", "Gamma", "Gauges", "GeneralizedGamma", "GlobalAvgPool",
-    "Gradient", "Identity", "LRPError", "Layer", "Ledger", "MaxPool", "Network", "NetworkBounds", "NetworkLedger", "Node",
-    "Norm", "Pad", "Part", "Pass", "PatternStatistics", "Permute", "Reshape", "Result", "Rule", "Scale", "Shares", "Slice",
-    "Softmax", "Stabilizer", "SumPool", "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds", "exact",
-    "explain_many", "fit_patterns", "load_onnx", "messages", "pattern_statistics", "propagate",
+    "Gradient", "Identity", "LRPError", "Layer", "Ledger", "Matrix", "MaxPool", "Network", "NetworkBounds", "NetworkLedger",
+    "Node", "Norm", "Pad", "Part", "Pass", "PatternStatistics", "Permute", "Reshape", "Result", "Rule", "Scale", "Shares",
+    "Slice", "Softmax", "Stabilizer", "SumPool", "Upsample", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero", "bounds",
+    "exact", "explain_many", "fit_patterns", "load_onnx", "matrix", "messages", "pattern_statistics", "propagate",
 ]  # fmt: skip
 
 _MODULES = ("composites", "layers", "pictures", "transforms")
@@ -99,6 +100,7 @@ _HOMES = {
     "layers": "LRN Activation Add Affine AvgPool BatchNorm Concat Conv ConvTranspose Crop Dense Dropout Embedding Flatten "
     "GlobalAvgPool Identity Layer MaxPool Pad Permute Reshape Scale Slice Softmax SumPool Upsample",
     "ledger": "Ledger NetworkLedger",
+    "matrices": "Matrix matrix",
     "network": "Network Node",
     "network_bounds": "NetworkBounds",
     "onnx": "load_onnx",

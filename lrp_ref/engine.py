@@ -127,20 +127,22 @@ def messages(
     stabilizer: Stabilizer | None = None,
     bias: str | None = None,
     dialect: Dialect | str | None = None,
-) -> Array:
+    sparse: bool = False,
+) -> Any:
     """The explicit messages R_{i<-j} = sum_k scale n_ji / D_j R_j, (batch, out, in): outputs and inputs flattened.
 
-    Several inputs lie side by side. Raises what `propagate` raises.
+    Several inputs lie side by side. sparse: instead, a tuple of one `scipy.sparse.csr_array` (out, in) per sample, which
+    stores what is connected; NumPy float32 and float64 only. Raises what `propagate` raises.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, "explicit")
+        problem = settle(layer, x, relevance, rule, stabilizer, bias, dialect, "sparse" if sparse else "explicit")
         shares = list(normalized(problem))
-        table = reduce(add, (share.part.n.values * share.s[..., None] for share in shares))
+        table = reduce(add, (share.part.n.handed(share.s) for share in shares))
         if problem.bias == "redistribute":
             spread = _redistributed(problem, shares)
-            table = table + problem.weights.connections().values * spread[..., None]
-    _refuse_overflow(layer, [*(share.stabilized for share in shares), table])
-    return table
+            table = table + problem.weights.connections().contributions().handed(spread)
+    _refuse_overflow(layer, [*(share.stabilized for share in shares), table.values])
+    return table.matrices if sparse else table.values
 
 
 def normalized(problem: Problem) -> Iterator[Share]:

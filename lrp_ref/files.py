@@ -3,13 +3,17 @@
 import os
 import socket
 import stat
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+from numpy.lib.format import read_array
 
 from lrp_ref.arrays import Array, LRPError, is_exact
 
@@ -53,6 +57,24 @@ def save_array(path: Path, a: Array) -> None:
     """`a` as `.npy` in its own dtype; exact numbers as strings "p/q", which `lrp_ref.exact` reads back without loss."""
     with opened_for_writing(path) as file:
         np.save(file, a.astype(str) if is_exact(a) else np.asarray(a), allow_pickle=False)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Named arrays as one compressed `.npz`; exact numbers as strings "p/q"."""
+    with opened_for_writing(path) as file:
+        np.savez_compressed(file, **{name: a.astype(str) if is_exact(a) else a for name, a in arrays.items()})
+
+
+def load_arrays(path: Path) -> dict[str, Any]:
+    """The arrays in a `.npz` file, by name. Raises `LRPError` for what is none; nothing in the file is executed."""
+    try:
+        with path.open("rb") as file, ZipFile(file) as held:
+            names = [name for name in held.namelist() if name.endswith(".npy")]
+            return {name.removesuffix(".npy"): read_array(BytesIO(held.read(name)), allow_pickle=False) for name in names}
+    except OSError as error:
+        raise LRPError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
+        raise LRPError(f"{path}: no .npz file of numbers: {str(error).splitlines()[0]}; save it with numpy.savez") from None
 
 
 def save_figure(path: Path, figure: Any) -> None:

@@ -65,12 +65,9 @@ def settle(
 
     output: the layer's output at x where it is known, believed as it is. trusted: x and relevance are known to be finite.
     """
-    given = tuple(x) if isinstance(x, tuple | list) else (x,)
-    if given and isinstance(x, list | tuple) and not any(hasattr(a, "shape") for a in given):
-        raise LRPError(f"x: expected an array, got a {type(x).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
+    given = inputs_of(layer, x)
     known: Dialect | None = named(dialect)
-    _check_kinds(layer, rule, stabilizer, known)
-    _check_count(layer, given)
+    _check_kinds(rule, stabilizer, known)
     lead, batched = entered(layer, given, trusted)
     checked("relevance", relevance, trusted)
     if known is not None:
@@ -97,6 +94,16 @@ def settle(
         return settle(layer, x, relevance, rule, stabilizer, bias)
 
     return Problem(affine, weights, inputs, resolved, bias, stabilizer, arrived, lead, padded, twin, layer)
+
+
+def inputs_of(layer: Layer, x: Any) -> tuple[Array, ...]:
+    """x, an array or a tuple of them, as a layer's inputs. Refuses what is no layer or no array, too many and too few."""
+    given = tuple(x) if isinstance(x, tuple | list) else (x,)
+    if given and isinstance(x, list | tuple) and not any(hasattr(a, "shape") for a in given):
+        raise LRPError(f"x: expected an array, got a {type(x).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
+    refuse_lacking("layer", layer, LAYER, "lrp_ref.Dense(weight, bias)", "lrp_ref.Layer")
+    _check_count(layer, given)
+    return given
 
 
 def entered(layer: Layer, given: tuple[Array, ...], trusted: bool = False) -> tuple[tuple[int, ...], tuple[Array, ...]]:
@@ -161,9 +168,8 @@ def output(layer: Layer, *given: Array, trusted: bool = False) -> Array:
     return namespace(y).reshape(y, (*lead, *y.shape[1:]))
 
 
-def _check_kinds(layer: Any, rule: Any, stabilizer: Any, dialect: Any) -> None:
-    """Refuse what is no layer, rule, stabiliser or dialect at all."""
-    refuse_lacking("layer", layer, LAYER, "lrp_ref.Dense(weight, bias)", "lrp_ref.Layer")
+def _check_kinds(rule: Any, stabilizer: Any, dialect: Any) -> None:
+    """Refuse what is no rule, stabiliser or dialect at all."""
     refuse_lacking("rule", rule, RULE, "lrp_ref.Epsilon(1e-6)", "lrp_ref.Rule")
     if not isinstance(rule.bias, tuple | list) or not rule.bias or not all(isinstance(mode, str) for mode in rule.bias):
         raise LRPError(f"rule: {type(rule).__name__}.bias is a tuple of modes such as ('absorb', 'ignore'); got {rule.bias!r}")
@@ -194,7 +200,10 @@ def represent(representation: str, affine: Affine) -> tuple[Any, Any]:
     if representation == "explicit":
         entries = prod(affine.shape[1:]) * sum(prod(a.shape[1:]) for a in inputs)
         if entries > MOST_ENTRIES:
-            raise LRPError(f"an explicit matrix would have {entries:.2g} entries; use representation='structured' or 'sparse'")
+            raise LRPError(
+                f"an explicit matrix would have {entries:.2g} entries; "
+                "use representation='structured' or 'sparse', or sparse=True"
+            )
         return explicit(maps, inputs)
     from lrp_ref.sparse import sparse  # SciPy is imported only where it is asked for
 
