@@ -9,7 +9,7 @@ from namespaces import LAYERS, RULES, Make, posed, serving
 
 import lrp_ref as lrp
 from lrp_ref.arrays import known
-from lrp_ref.fast import switched
+from lrp_ref.kernels import switched
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 
