@@ -106,7 +106,7 @@ def test_a_bug_is_found_soon_made_small_and_filed_until_it_is_mended(name: str, 
         bug(patch)
         (find,) = fuzz.fuzz(1, 0, path).finds
         assert (find.question.rule["rule"], find.question.node["op"], find.wrong.about) == (rule, op, about)
-        assert numbers(find.question) <= 16  # where the search starts depends on what else is loaded
+        assert numbers(find.question) <= 24  # where the search starts depends on what else is loaded
         (recipe,) = filed.read(path)
         if name != "floats":
             with pytest.raises(generate.CertificateError, match="lrp-conform fuzz filed: mend the bug") as caught:
