@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conformance import golden, pools, runner
-from conformance.adapter import Candidate
-from conformance.case import Case
-from conformance.sources import Source, load
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case
+from lrp_conform.running import pools, runner
 
 DTYPES = ("float64", "float32")
 ADAPTER = """
@@ -92,7 +93,7 @@ def _run(candidate: Candidate, cases: list[Case]) -> int:
 def whole(library: str) -> float:
     """Seconds of the whole command."""
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "conformance", "run", library], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "lrp_conform", "run", library], capture_output=True, text=True, check=False)
     if done.returncode > 1:
         sys.exit(done.stderr.strip())
     return time.perf_counter() - start

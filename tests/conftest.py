@@ -5,8 +5,8 @@ from pathlib import Path
 import examples  # noqa: F401
 from inline import EVERY
 
-from conformance import golden
-from conformance.golden import AnyCase
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import AnyCase
 
 SHIPPED, LOAD_FILE, LOAD_ALL = golden.root(), golden.load_file, golden.load_all
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from conformance import golden, runner
-from conformance.adapter import Candidate, Waiver
-from conformance.case import Case
-from conformance.results import Result
+from lrp_conform.candidates.adapter import Candidate, Waiver
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result
 
 EVERY = golden.load_all()  # networks too
 ASKED = EVERY

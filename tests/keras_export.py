@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from conformance.compare import export_keras
+from lrp_conform.compare import export_keras
 
 FOLDER = Path(__file__).with_name("keras_export")
 

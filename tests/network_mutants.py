@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.network.case import NetworkCase
-from conformance.network.reference import Asked
-from conformance.numbers import float_array, parse
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.network_reference import Asked
+from lrp_conform.cases.numbers import float_array, parse
 
 Array = Any
 Json = dict[str, Any]

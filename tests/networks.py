@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import lrp_ref as lrp
-from conformance.numbers import exact_array
-from conformance.operators import OPERATORS
+from lrp_conform.cases.numbers import exact_array
+from lrp_conform.cases.operators import OPERATORS
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
 
 Case = dict[str, Any]
 
@@ -51,14 +51,14 @@ def zennit() -> Any:
     torchvision_shim.install()
     pytest.importorskip("zennit", reason="zennit is not installed")
     importlib.import_module("torch").set_num_threads(1)
-    return importlib.import_module("conformance.candidates.zennit")
+    return importlib.import_module("lrp_conform.candidates.shipped.zennit")
 
 
 @pytest.fixture(scope="module")
 def captum() -> Any:
     pytest.importorskip("captum", reason="captum is not installed")
     importlib.import_module("torch").set_num_threads(1)
-    return importlib.import_module("conformance.candidates.captum")
+    return importlib.import_module("lrp_conform.candidates.shipped.captum")
 
 
 def composed(adapter: Any, given: Case) -> np.ndarray:
@@ -113,7 +113,7 @@ def test_captum_on_the_canonical_vector(captum: Any, rule: dict[str, Any], expec
 def forward(layer: Case, x: np.ndarray) -> np.ndarray:
     import torch
 
-    from conformance.builders.torch import build
+    from lrp_conform.builders.torch import build
 
     return build([layer], [torch.from_numpy(x)], add=lambda count: torch.nn.Identity())[1].numpy()
 
@@ -211,7 +211,7 @@ def test_declines_what_the_libraries_cannot_express(zennit: Any, captum: Any) ->
 def test_names_what_to_install(name: str) -> None:
     script = (
         "import sys; sys.modules['torch'] = None\n"
-        f"from conformance.candidates import {name} as adapter\n"
+        f"from lrp_conform.candidates.shipped import {name} as adapter\n"
         "try: adapter.run({})\n"
         "except ModuleNotFoundError as error: print(error)\n"
     )

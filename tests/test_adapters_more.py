@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from test_adapters import NONE, NORM, POOL, SQUARE, Case, case, node, signed, v0
 
-from conformance import adapter as adapters
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
+from lrp_conform.candidates import adapter
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVE = """
@@ -29,7 +29,7 @@ import os, pickle, sys, warnings
 answers = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
 warnings.simplefilter("ignore")
-from conformance.candidates import innvestigate as adapter
+from lrp_conform.candidates.shipped import innvestigate as adapter
 while True:
     try:
         case = pickle.load(sys.stdin.buffer)
@@ -49,7 +49,7 @@ def lxt() -> Any:
     pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("lxt", reason="lxt is not installed")
     importlib.import_module("torch").set_num_threads(1)
-    return importlib.import_module("conformance.candidates.lxt")
+    return importlib.import_module("lrp_conform.candidates.shipped.lxt")
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_innvestigate_declines_what_it_cannot_express(innvestigate: Any, given: 
 def test_imports_nothing_but_numpy_and_names_what_to_install(name: str, library: str) -> None:
     script = (
         f"import sys; sys.modules.update(dict.fromkeys(['lrp_ref', 'scipy', 'flint', {library!r}]))\n"
-        f"from conformance.candidates import {name} as adapter\n"
+        f"from lrp_conform.candidates.shipped import {name} as adapter\n"
         "try: adapter.run({})\n"
         "except ModuleNotFoundError as error: print(error)\n"
     )
@@ -220,7 +220,7 @@ def test_imports_nothing_but_numpy_and_names_what_to_install(name: str, library:
 
 @pytest.mark.parametrize("name", ["lxt", "innvestigate"])
 def test_declares_features_that_cases_have(name: str) -> None:
-    (candidate,) = adapters.load(f"conformance.candidates.{name}")
+    (candidate,) = adapter.load(f"lrp_conform.candidates.shipped.{name}")
 
     assert candidate.name == name
     assert NONE["kind"] in {feature.removeprefix("stabilizer.") for feature in candidate.features}

@@ -8,12 +8,12 @@ import pytest
 from test_bad_worlds import BAD, CASES, assert_only_the_marked_case, nothing_left
 from waiting import PATIENCE, leaping
 
-from conformance import runner
-from conformance.adapter import AdapterError
-from conformance.case import Case
-from conformance.results import Result
-from conformance.sources import Source, load
-from conformance.wire.harness import Crashed, Harness, Launch, Limits, TimedOut
+from lrp_conform.candidates.adapter import AdapterError
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.cases.layer import Case
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result
+from lrp_conform.wire.harness import Crashed, Harness, Launch, Limits, TimedOut
 
 __all__ = ["nothing_left"]
 LIMITS = Limits(timeout=PATIENCE, line=2**20)

@@ -9,12 +9,12 @@ import pytest
 from inline import EPSILON
 from waiting import PATIENCE, leaping, until
 
-from conformance import runner
-from conformance.adapter import AdapterError
-from conformance.case import Case
-from conformance.results import Result
-from conformance.sources import Source, load
-from conformance.wire.harness import MARK, Harness, Limits
+from lrp_conform.candidates.adapter import AdapterError
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.cases.layer import Case
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result
+from lrp_conform.wire.harness import MARK, Harness, Limits
 
 CASES = runner.groups(c for c in EPSILON if ".exact-" in c.id)[0][:8]
 BAD = CASES[4]  # beyond the cases that are asked twice
@@ -248,7 +248,7 @@ def test_an_adapter_that_cannot_start_is_one_line(added: str, reason: str, tmp_p
 
 
 def test_after_many_crashes_in_a_row_the_rest_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conformance.wire.remote.IN_A_ROW", 3)
+    monkeypatch.setattr("lrp_conform.wire.remote.IN_A_ROW", 3)
     results = judged(tmp_path, "def run(case): os._exit(9)\n", cases=CASES[:6])
     assert [r.verdict for r in results] == ["crash"] * 3 + ["not-run"] * 3
     assert results[-1].judgement.detail["why"] == "not asked after 3 crashes in a row"

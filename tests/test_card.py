@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from inline import Asked, Output, candidate, cases, epsilon, results
 
-from conformance import golden
-from conformance.adapter import Candidate
-from conformance.diagnosis.card import UNKNOWN, Card, card
-from conformance.diagnosis.probes import probe
-from conformance.model import is_feature
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases import golden
+from lrp_conform.cases.model import is_feature
+from lrp_conform.diagnosis.card import UNKNOWN, Card, card
+from lrp_conform.diagnosis.probes import probe
 
 Stabilize = Callable[[np.ndarray], np.ndarray]
 CASES = {case.id: case for case in golden.load()}

@@ -5,9 +5,9 @@ import importlib
 import pytest
 from inline import Asked, Output, candidate
 
-from conformance import adapter
-from conformance.diagnosis.card import UNKNOWN, Card, card
-from conformance.diagnosis.probes import probe
+from lrp_conform.candidates import adapter
+from lrp_conform.diagnosis.card import UNKNOWN, Card, card
+from lrp_conform.diagnosis.probes import probe
 
 
 def of(one: adapter.Candidate) -> Card:

@@ -9,15 +9,17 @@ from network_mutants import answer
 from test_compare import judged, library
 
 import lrp_ref as lrp
-from conformance import generate, golden, runner
-from conformance.adapter import Candidate
-from conformance.changes import hears_bias, linear, rule
-from conformance.compare.hints import _conventions, _question
-from conformance.deviations import BY_NAME, Deviation
-from conformance.diagnosis.card import card
-from conformance.diagnosis.probes import probe
-from conformance.network.case import NetworkCase
-from conformance.operators import OPERATORS
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases import golden
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.operators import OPERATORS
+from lrp_conform.compare.hints import _conventions, _question
+from lrp_conform.diagnosis.card import card
+from lrp_conform.diagnosis.probes import probe
+from lrp_conform.judging.changes import hears_bias, linear, rule
+from lrp_conform.judging.deviations import BY_NAME, Deviation
+from lrp_conform.making import generate
+from lrp_conform.running import runner
 from lrp_ref.composites import named
 from lrp_ref.rules import RULES
 
@@ -74,7 +76,7 @@ def test_the_search_of_a_networks_dialect_names_an_added_row() -> None:
 
 
 def _changed(case: NetworkCase, name: str) -> Any:
-    from conformance.case import Question
+    from lrp_conform.cases.layer import Question
 
     (node,) = (node for node in case.asked.nodes if node["name"] == name)
     return ROW.change(Question(node, case.asked.rules[name], {}))

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from conformance import cli, golden
-from conformance.judge import VERDICTS
+from lrp_conform import cli
+from lrp_conform.cases import golden
+from lrp_conform.judging.layer import VERDICTS
 
 Lines = list[dict[str, Any]]
 Command = Callable[..., tuple[int, str, str]]
@@ -170,7 +171,7 @@ def test_a_damaged_golden_set_is_one_line(lrp_conform: Command, tmp_path: Path, 
 
 
 def test_a_suite_that_misjudges_itself_runs_nothing(lrp_conform: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conformance.selftest.self_check", lambda cases: "a wrong answer is accepted")
+    monkeypatch.setattr("lrp_conform.proof.selftest.self_check", lambda cases: "a wrong answer is accepted")
     refused(lrp_conform("run"), "nothing was run: a wrong answer is accepted")
 
 

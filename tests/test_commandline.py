@@ -13,7 +13,7 @@ import pytest
 from waiting import PATIENCE
 
 import lrp_ref
-from conformance import cli as conform
+from lrp_conform import cli as conform
 from lrp_ref import cli as ref
 from lrp_ref import extras
 from lrp_ref.commandline import Commands, Several, command, option, run
@@ -196,7 +196,7 @@ def test_an_option_takes_the_numbers_that_follow(args: list[str], values: tuple[
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise on Windows")
 @pytest.mark.parametrize(
     "code",
-    ["from lrp_ref import cli; sys.exit(cli.main(['rules']))", "from conformance import cli; sys.exit(cli.main(['list']))"],
+    ["from lrp_ref import cli; sys.exit(cli.main(['rules']))", "from lrp_conform import cli; sys.exit(cli.main(['list']))"],
 )
 def test_a_reader_may_leave_early(code: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", f"import sys; {code}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -238,7 +238,7 @@ def test_tables_need_no_extra(name: str) -> None:
     ids=" ".join,
 )
 def test_a_command_says_which_extra_it_needs(args: list[str]) -> None:
-    done = in_a_bare_installation(f"from conformance.cli import main\nsys.exit(main({args!r}))")
+    done = in_a_bare_installation(f"from lrp_conform.cli import main\nsys.exit(main({args!r}))")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"lrp-conform {args[0]} needs ")
     assert done.stderr.endswith('which is not installed: pip install "lrp-ref[conformance]"\n')
@@ -268,7 +268,7 @@ def test_extras_are_read_from_the_metadata(monkeypatch: pytest.MonkeyPatch) -> N
     assert extras.install("b", "two") == 'b, which is not installed: pip install "lrp-ref[one]"'
     assert extras.install("flint", "one") == 'python-flint, which is not installed: pip install "lrp-ref[all]"'
     assert extras.install("torch", "one") == "torch, which is not installed: pip install torch"
-    assert extras.install("conformance.x", "one") is None
+    assert extras.install("lrp_conform.x", "one") is None
 
 
 def test_every_command_is_loaded_alone() -> None:
@@ -277,7 +277,7 @@ def test_every_command_is_loaded_alone() -> None:
             home, _, name = place.partition(":")
             assert isinstance(getattr(import_module(home), name), click.Command)
     code = (
-        "import sys\nfrom conformance.cli import main\nmain(['--help'])\nprint('numpy' in sys.modules, 'rich' in sys.modules)"
+        "import sys\nfrom lrp_conform.cli import main\nmain(['--help'])\nprint('numpy' in sys.modules, 'rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False False\n")

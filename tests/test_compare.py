@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
-from conformance.compare import Comparison, Given, compare
+from lrp_conform.compare import Comparison, Given, compare
 from lrp_ref.composites import named
 
 COMPOSITE = "zennit.epsilon_plus"

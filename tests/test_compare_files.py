@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
-from conformance.cli import main
-from conformance.compare.from_keras import ANALYZERS
+from lrp_conform.cli import main
+from lrp_conform.compare.from_keras import ANALYZERS
 from lrp_ref.composites import PRESETS
 
 onnx_models = pytest.importorskip("onnx_models", reason="onnx is not installed: no model is read")

@@ -32,7 +32,7 @@ def given() -> tuple[Any, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["epsilon", "epsilon(0.5)", "alpha2_beta1", "sequential_preset_a", "w_square", "z_plus"])
 def test_innvestigate_agrees_at_every_layer_in_one_call(given: tuple[Any, Any], name: str) -> None:
-    from conformance.compare import compare_keras
+    from lrp_conform.compare import compare_keras
 
     found = compare_keras(*given, f"innvestigate.{name}")
     assert {c.verdict for c in (*found.nodes, *found.forward)} <= {"agrees", "unproved"}
@@ -42,7 +42,7 @@ def test_innvestigate_agrees_at_every_layer_in_one_call(given: tuple[Any, Any], 
 
 @pytest.mark.slow
 def test_a_function_of_the_users_own_is_judged(given: tuple[Any, Any]) -> None:
-    from conformance.compare import compare_keras
+    from lrp_conform.compare import compare_keras
 
     def constant(model: Any, x: Any) -> Any:
         return np.ones_like(x), {"act": np.ones((2, 6, 6, 3), np.float32)}
@@ -52,7 +52,7 @@ def test_a_function_of_the_users_own_is_judged(given: tuple[Any, Any]) -> None:
 
 
 def test_mistakes_are_one_line(given: tuple[Any, Any]) -> None:
-    from conformance.compare import compare_keras
+    from lrp_conform.compare import compare_keras
 
     model, x = given
     with pytest.raises(ValueError, match=r"x: expected shape \(N, 8, 8, 2\), got \(2, 8, 8, 1\)"):

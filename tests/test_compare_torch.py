@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
-from conformance.compare import Comparison, compare_torch
-from conformance.compare.matching import path_of
+from lrp_conform.compare import Comparison, compare_torch
+from lrp_conform.compare.matching import path_of
 
 pytest.importorskip("onnx", reason="onnx is not installed: no model is exported")
 torch = pytest.importorskip("torch", reason="torch is not installed")

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrp_ref as lrp
-from conformance import model
-from conformance.case import Question
-from conformance.numbers import float_array
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import Question
+from lrp_conform.cases.numbers import float_array
 from lrp_ref import fast
 from lrp_ref.arrays import neg, pos
 from lrp_ref.layers import activation

@@ -7,7 +7,7 @@ import pytest
 from flint import fmpq
 
 import lrp_ref as lrp
-from conformance.numbers import floats
+from lrp_conform.cases.numbers import floats
 from lrp_ref.gauges import allowed
 
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
 import lrp_ref as lrp
-from conformance import golden, model
-from conformance.numbers import float_array
+from lrp_conform.cases import golden, model
+from lrp_conform.cases.numbers import float_array
 from lrp_ref import fast
 from lrp_ref.fast import blocks, dense, gather, relevance, scatter, sums, threads
 from lrp_ref.problem import settle

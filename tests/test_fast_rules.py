@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from strategies import COARSE, INSEPARABLE, OPS, fits, questions
 
 import lrp_ref as lrp
-from conformance import generate, golden, selftest
-from conformance.derivations import excess, rounded
-from conformance.recipes import found as filed
+from lrp_conform.cases import golden
+from lrp_conform.making import generate
+from lrp_conform.making.derivations import excess, rounded
+from lrp_conform.making.recipes import found
+from lrp_conform.proof import selftest
 from lrp_ref.fast import table
 
 few = examples(3, 6)
@@ -20,7 +22,7 @@ PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
 
 def room(dtype: str) -> Any:
     """Whether the format has room for a question."""
-    return lambda question, exact: dtype in generate.representable(filed.recipe(question, ""), exact)
+    return lambda question, exact: dtype in generate.representable(found.recipe(question, ""), exact)
 
 
 @pytest.mark.parametrize(("rule", "op"), PAIRS)

@@ -14,13 +14,14 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 import lrp_ref as lrp
-from conformance import derivations, fuzz, generate
-from conformance.cli import main
-from conformance.derivations import compared
-from conformance.golden import GoldenError, uid_of
-from conformance.golden_text import case_text, file_text
-from conformance.recipes import found as filed
-from conformance.recipes import vectors
+from lrp_conform.cases.golden import GoldenError, uid_of
+from lrp_conform.cli import main
+from lrp_conform.making import derivations, generate
+from lrp_conform.making.derivations import compared
+from lrp_conform.making.golden_text import case_text, file_text
+from lrp_conform.making.recipes import found as filed
+from lrp_conform.making.recipes import vectors
+from lrp_conform.proof import fuzz
 from lrp_ref import stabilizers
 from lrp_ref.arrays import absolute
 from lrp_ref.layers import Crop, Dense

@@ -14,10 +14,10 @@ from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance import golden
-from conformance.golden import GoldenError, load, load_file, uid_of
-from conformance.numbers import NUMBER, double, parse
-from conformance.wellformed import Malformed, check_case
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import GoldenError, load, load_file, uid_of
+from lrp_conform.cases.numbers import NUMBER, double, parse
+from lrp_conform.cases.wellformed import Malformed, check_case
 
 ROOT = Path(__file__).resolve().parent.parent / "golden"
 CASES = [

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from inline import DENSE, EPSILON, candidate, epsilon
 from safetensors.numpy import save_file
 
-from conformance import results, runner
-from conformance.results import Result
-from conformance.wire.messages import MessageError, decode, dumps, loads
+from lrp_conform.running import folder as results
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result
+from lrp_conform.wire.messages import MessageError, decode, dumps, loads
 
 ASKED = EPSILON[0].adapter_case("float64")
 MESSAGES = [

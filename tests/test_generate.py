@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from conformance import generate, golden
-from conformance.cli import main
-from conformance.golden import GoldenError, uid_of
-from conformance.golden_text import read_cases
-from conformance.recipes.common import Search
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import GoldenError, uid_of
+from lrp_conform.cli import main
+from lrp_conform.making import generate
+from lrp_conform.making.golden_text import read_cases
+from lrp_conform.making.recipes.common import Search
 
 SHIPPED = generate.ROOT / "golden"
 

@@ -12,10 +12,10 @@ import pytest
 from jsonschema_rs import Draft202012Validator, meta
 from oracle import explain
 
-from conformance import entries, golden
-from conformance.generate import generate, uid_of, written
-from conformance.golden import GoldenError
-from conformance.operators import OPERATORS
+from lrp_conform.cases import entries, golden
+from lrp_conform.cases.golden import GoldenError
+from lrp_conform.cases.operators import OPERATORS
+from lrp_conform.making.generate import generate, uid_of, written
 from lrp_ref.rules import RULES
 
 Json = dict[str, Any]

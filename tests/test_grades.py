@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from inline import ALL, Asked, Output, candidate, cases, epsilon, results
 
-from conformance import cli, golden, judge
-from conformance.numbers import parse
+from lrp_conform import cli
+from lrp_conform.cases import golden
+from lrp_conform.cases.numbers import parse
+from lrp_conform.judging import layer
 
 GENERIC = cases("dense.epsilon.generic", "dense.epsilon.large")
 
 
 def spread(factor: float) -> list:
     """Answers whose best-known element is off by `factor` times its sample's largest bound."""
-    bounds = {c.adapter_case("float64")["x"].tobytes(): judge.expected(c, "float64").bound[0] for c in GENERIC}
+    bounds = {c.adapter_case("float64")["x"].tobytes(): layer.expected(c, "float64").bound[0] for c in GENERIC}
 
     def run(asked: Asked) -> Output:
         right = epsilon(asked)

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from waiting import PATIENCE
 
-from conformance import golden, runner
-from conformance.judge import PASSES
-from conformance.results import Result
-from conformance.sources import Source, load
-from conformance.wire.harness import Harness, Launch
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.cases import golden
+from lrp_conform.judging.layer import PASSES
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result
+from lrp_conform.wire.harness import Harness, Launch
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "harness"
 LANGUAGES = ("cpp", "R", "jl", "mjs")

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance import adapter, golden, runner
-from conformance.adapter import AdapterError, Candidate
+from lrp_conform.candidates import adapter
+from lrp_conform.candidates.adapter import AdapterError, Candidate
+from lrp_conform.cases import golden
+from lrp_conform.running import runner
 
 CASES = golden.select(golden.load(), ["dense.epsilon.exact-0*", "classic.two-samples-epsilon"])
 FEATURES = frozenset(f for case in CASES for f in case.features)

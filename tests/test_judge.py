@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from oracle import explain
 
-from conformance import golden, judge, selftest, stable
-from conformance.case import Case
-from conformance.deviations import BY_NAME
-from conformance.generate import uid_of
-from conformance.judge import PASSES, Judgement
-from conformance.numbers import rational
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case
+from lrp_conform.cases.numbers import rational
+from lrp_conform.judging import layer
+from lrp_conform.judging.deviations import BY_NAME
+from lrp_conform.judging.layer import PASSES, Judgement
+from lrp_conform.making.generate import uid_of
+from lrp_conform.proof import honest, selftest
 from lrp_ref.gauges import allowed
 
 CASES = {case.id: case for case in golden.load()}
@@ -29,12 +31,12 @@ def right(case: Case, dtype: str) -> Output:
 
 
 def with_relevance(case: Case, dtype: str, *arrays: Any) -> Judgement:
-    return judge.judge(case, {**right(case, dtype), "relevance": list(arrays)}, dtype)
+    return layer.judge(case, {**right(case, dtype), "relevance": list(arrays)}, dtype)
 
 
 def shifted(case: Case, dtype: str, by: float, at: Any = ...) -> Judgement:
     """The verdict on a correct answer that is moved by `by` bounds, away from zero."""
-    target = judge.expected(case, dtype)
+    target = layer.expected(case, dtype)
     moved = []
     for array, want, bound in zip(right(case, dtype)["relevance"], target.expected, target.bound, strict=True):
         change = np.zeros(want.shape)
@@ -48,7 +50,7 @@ def shifted(case: Case, dtype: str, by: float, at: Any = ...) -> Judgement:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 def test_equal_on_exact_data_is_exact(dtype: str) -> None:
-    found = judge.judge(EXACT, right(EXACT, dtype), dtype)
+    found = layer.judge(EXACT, right(EXACT, dtype), dtype)
     assert (found.verdict, found.tau, found.tau_total) == ("exact", 0.0, 0.0)
     assert found.effective_bits == {"float64": 53, "float32": 24, "float16": 11}[dtype]
 
@@ -63,7 +65,7 @@ def test_sign_of_a_zero_is_free() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 def test_within_the_bound_is_conformant(dtype: str) -> None:
-    found = judge.judge(GENERIC, right(GENERIC, dtype), dtype)
+    found = layer.judge(GENERIC, right(GENERIC, dtype), dtype)
     assert found.verdict == "conformant"
     assert found.tau is not None
     assert found.tau < 1
@@ -84,7 +86,7 @@ def test_one_unit_in_the_last_place_is_not_exact(dtype: str) -> None:
 def test_a_correct_answer_in_a_format_that_rounds_is_not_called_exact() -> None:
     case = CASES["v0.z-plus"].data
     told = Case({**case, "exact_in": []}, "vectors/v0")
-    assert judge.judge(told, right(told, "float64"), "float64").verdict == "conformant"
+    assert layer.judge(told, right(told, "float64"), "float64").verdict == "conformant"
 
 
 # Failures -----------------------------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ def test_a_missing_relevance_is_an_invalid_output() -> None:
     first, _ = right(SEVERAL, "float64")["relevance"]
     found = with_relevance(SEVERAL, "float64", first)
     assert (found.verdict, found.detail["why"]) == ("invalid-output", "expected 2 relevances, got 1")
-    assert judge.judge(EXACT, {"y": right(EXACT, "float64")["y"]}, "float64").verdict == "invalid-output"
+    assert layer.judge(EXACT, {"y": right(EXACT, "float64")["y"]}, "float64").verdict == "invalid-output"
 
 
 @pytest.mark.parametrize(
@@ -159,15 +161,15 @@ def test_a_missing_relevance_is_an_invalid_output() -> None:
 )
 def test_another_output_is_a_forward_mismatch(spoil: Any, why: str | None) -> None:
     answer = right(GENERIC, "float64")
-    found = judge.judge(GENERIC, {**answer, "y": spoil(answer["y"])}, "float64")
+    found = layer.judge(GENERIC, {**answer, "y": spoil(answer["y"])}, "float64")
     assert found.verdict == ("conformant" if why is None else "forward-mismatch")
     assert why is None or why in found.detail["why"]
 
 
 def test_a_bound_that_proves_nothing_is_indeterminate() -> None:
     case = CASES["conservation.cancelling-3"]
-    assert judge.judge(case, right(case, "float64"), "float64").verdict in PASSES
-    found = judge.judge(case, right(case, "float16"), "float16")
+    assert layer.judge(case, right(case, "float64"), "float64").verdict in PASSES
+    found = layer.judge(case, right(case, "float16"), "float16")
     assert found.verdict == "indeterminate"
     assert "exceeds a tenth" in found.detail["why"]
     assert (found.effective_bits, found.tau_normwise) == (11, None)
@@ -178,7 +180,7 @@ def test_a_bound_that_proves_nothing_is_indeterminate() -> None:
 def test_a_drift_within_every_bound_breaks_conservation(name: str, dtype: str) -> None:
     """All elements grow by 0.4 of their bounds: no element is wrong, their total is."""
     case = CASES[name]
-    target = judge.expected(case, dtype)
+    target = layer.expected(case, dtype)
     grown = [(w + 0.4 * b).astype(dtype) for w, b in zip(target.expected, target.bound, strict=True)]
     found = with_relevance(case, dtype, *grown)
     assert found.tau is not None
@@ -194,22 +196,22 @@ def test_a_drift_within_every_bound_breaks_conservation(name: str, dtype: str) -
 
 
 def scaled_bound(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
-    monkeypatch.setattr(judge, "allowed", lambda *args: factor * allowed(*args))
+    monkeypatch.setattr(layer, "allowed", lambda *args: factor * allowed(*args))
 
 
 def family() -> Iterator[tuple[Case, str, Output]]:
     """Correct answers in every summation order and plan."""
-    for case in [c for i, c in CASES.items() if i.startswith("dense.") and ".generic-" in i and stable.plain(c)]:
+    for case in [c for i, c in CASES.items() if i.startswith("dense.") and ".generic-" in i and honest.plain(c)]:
         for dtype in ("float64", "float32"):
-            yield from ((case, dtype, output) for _, output in stable.family(case, dtype))
+            yield from ((case, dtype, output) for _, output in honest.family(case, dtype))
 
 
 def test_a_hundredth_of_the_bound_rejects_correct_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = list(family())
     assert len(answers) > 1000
-    assert {judge.judge(case, output, dtype).verdict for case, dtype, output in answers} <= {*PASSES, "indeterminate"}
+    assert {layer.judge(case, output, dtype).verdict for case, dtype, output in answers} <= {*PASSES, "indeterminate"}
     scaled_bound(monkeypatch, 0.01)
-    verdicts = [judge.judge(case, output, dtype).verdict for case, dtype, output in answers]
+    verdicts = [layer.judge(case, output, dtype).verdict for case, dtype, output in answers]
     assert verdicts.count("nonconformant") > len(answers) / 10
 
 
@@ -227,9 +229,9 @@ def test_four_times_the_bound_accepts_a_mutant(monkeypatch: pytest.MonkeyPatch, 
     changed = BY_NAME[deviation].change(case.question)
     assert changed is not None
     mutant = {**selftest.correct(changed, dtype), "y": right(case, dtype)["y"]}
-    assert judge.judge(case, mutant, dtype).verdict == "nonconformant"
+    assert layer.judge(case, mutant, dtype).verdict == "nonconformant"
     scaled_bound(monkeypatch, 4)
-    assert judge.judge(case, mutant, dtype).verdict in (*PASSES, "indeterminate")
+    assert layer.judge(case, mutant, dtype).verdict in (*PASSES, "indeterminate")
 
 
 def flipped(case: Case) -> Case:
@@ -263,4 +265,4 @@ def test_exact_data_cases_notice_a_flipped_golden_value() -> None:
     chosen = [c for c in CASES.values() if "float64" in c.data["exact_in"] and c.answers == ["x"]]
     assert len(chosen) > 500
     for case in chosen:
-        assert judge.judge(flipped(case), right(case, "float64"), "float64").verdict == "nonconformant", case.id
+        assert layer.judge(flipped(case), right(case, "float64"), "float64").verdict == "nonconformant", case.id

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from strategies import EXACT_KINDS, INSEPARABLE, MIXING, OPS, RATIONAL, fits, placed, questions, rules, tensors
 
 import lrp_ref as lrp
-from conformance import model
-from conformance.case import Question
-from conformance.numbers import exact_array
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import Question
+from lrp_conform.cases.numbers import exact_array
 
 Asked = tuple[Any, Any, Any, Any, dict[str, Any]]
 some = examples(6, 12)

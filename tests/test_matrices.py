@@ -17,8 +17,8 @@ from namespaces import posed
 from strategies import DYADIC, OPS, fits, placed, questions
 
 import lrp_ref as lrp
-from conformance import model
-from conformance.numbers import exact_array, float_array
+from lrp_conform.cases import model
+from lrp_conform.cases.numbers import exact_array, float_array
 from lrp_ref.arrays import flattened
 
 PAIRS = [(rule, op) for rule in lrp.RULES for op in ("conv", "sum-pool", "concat", "add") if fits(rule, op)]

@@ -9,8 +9,8 @@ import pytest
 from test_cli import called
 
 import lrp_ref as lrp
-from conformance.diagnosis.jacobian import NotAffine, affine
-from conformance.diagnosis.metamorphic import Outcome, Subject, check, from_target
+from lrp_conform.diagnosis.jacobian import NotAffine, affine
+from lrp_conform.diagnosis.metamorphic import Outcome, Subject, check, from_target
 
 Array = np.ndarray
 RANDOM = np.random.default_rng(7)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
-from conformance import adapter
-from conformance.adapter import AdapterError
-from conformance.sources import Source, load
+from lrp_conform.candidates import adapter
+from lrp_conform.candidates.adapter import AdapterError
+from lrp_conform.candidates.sources import Source, load
 from lrp_ref.composites import presets
 
 LAYER = lrp.Dense(np.array([[1.0, -1.0], [2.0, 1.0]]), np.array([-1.0, 0.5]))

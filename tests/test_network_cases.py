@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from network_mutants import MUTANTS, Answer, answer
 
-from conformance import golden, judging, runner
-from conformance.adapter import Candidate
-from conformance.judge import PASSES
-from conformance.network.case import NetworkCase
-from conformance.network.certificates import chained, disagreement
-from conformance.network.judge import NO_NODES
-from conformance.network.presets import PRESETS
-from conformance.numbers import exact_array, floats
-from conformance.results import Result
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases import golden
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.numbers import exact_array, floats
+from lrp_conform.cases.presets import PRESETS
+from lrp_conform.judging import judge
+from lrp_conform.judging.layer import PASSES
+from lrp_conform.judging.network import NO_NODES
+from lrp_conform.making.network_certificates import chained, disagreement
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result
 
 Json = dict[str, Any]
 CASES = {case.id: case for case in golden.load_all() if isinstance(case, NetworkCase)}
@@ -91,7 +93,7 @@ def test_bounds_speak_at_every_node_in_both_formats(case: NetworkCase, dtype: st
 @pytest.mark.parametrize("case", SOME, ids=ids)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_honest_evaluation_passes_far_inside_its_bound(case: NetworkCase, dtype: str) -> None:
-    found = judging.judge(case, answer(case, dtype), dtype)
+    found = judge.judge(case, answer(case, dtype), dtype)
     assert found.verdict in PASSES
     assert found.hint is None
     assert found.tau is not None
@@ -100,7 +102,7 @@ def test_an_honest_evaluation_passes_far_inside_its_bound(case: NetworkCase, dty
 
 def test_exact_data_can_be_equal() -> None:
     case = CASES["network.innvestigate.flat.mlp"]
-    assert [judging.judge(case, answer(case, dtype), dtype).verdict for dtype in DTYPES] == ["exact", "exact"]
+    assert [judge.judge(case, answer(case, dtype), dtype).verdict for dtype in DTYPES] == ["exact", "exact"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -109,15 +111,15 @@ def test_the_verdict_turns_at_the_bound(dtype: str) -> None:
     right, bound = floats(case.expected["x"]), case.bounds(dtype)["x"]
     for factor, verdict in ((0.5, "conformant"), (2.5, "nonconformant")):
         moved = {**answer(case, dtype), "relevance": (right + factor * bound).astype(dtype)}
-        assert judging.judge(case, moved, dtype).verdict == verdict
+        assert judge.judge(case, moved, dtype).verdict == verdict
 
 
 def test_another_output_is_told_before_relevance_and_float16_is_not_judged() -> None:
     case = CASES["network.zennit.epsilon-plus.mlp"]
     wrong = answer(case)
-    assert judging.judge(case, {**wrong, "y": wrong["y"] + 1}, "float64").verdict == "forward-mismatch"
-    assert judging.judge(case, wrong, "float16").verdict == "indeterminate"
-    assert judging.judge(case, {**wrong, "relevance": wrong["relevance"][:1]}, "float64").verdict == "invalid-output"
+    assert judge.judge(case, {**wrong, "y": wrong["y"] + 1}, "float64").verdict == "forward-mismatch"
+    assert judge.judge(case, wrong, "float16").verdict == "indeterminate"
+    assert judge.judge(case, {**wrong, "relevance": wrong["relevance"][:1]}, "float64").verdict == "invalid-output"
 
 
 # The first diverging node -------------------------------------------------------------------------------------------
@@ -126,7 +128,7 @@ def test_another_output_is_told_before_relevance_and_float16_is_not_judged() -> 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_mutant_is_caught_and_the_first_diverging_node_named(name: str) -> None:
     mutant, id, node, seen = MUTANTS[name]
-    found = judging.judge(CASES[id], mutant(CASES[id]), "float64")
+    found = judge.judge(CASES[id], mutant(CASES[id]), "float64")
     assert found.verdict in ("nonconformant", "invalid-output")
     said = f"first diverging node: {node}," if node else "the relevance does not start as asked,"
     assert (found.hint or "").startswith(said)
@@ -137,7 +139,7 @@ def test_mutant_is_caught_and_the_first_diverging_node_named(name: str) -> None:
 
 def test_without_nodes_the_verdict_is_the_same_and_says_that_it_cannot_tell() -> None:
     mutant, id, _, _ = MUTANTS["first and last swapped"]
-    found = judging.judge(CASES[id], mutant(CASES[id]) | {"nodes": {}}, "float64")
+    found = judge.judge(CASES[id], mutant(CASES[id]) | {"nodes": {}}, "float64")
     assert (found.verdict, found.hint, found.detail["input"]) == ("nonconformant", NO_NODES, "x")
     assert "node" not in found.detail
 
@@ -146,7 +148,7 @@ def test_between_two_nodes_that_are_given_every_node_is_under_suspicion() -> Non
     mutant, id, _, _ = MUTANTS["batch norm of the wrong sign"]
     wrong = mutant(CASES[id])
     seen = {name: wrong["nodes"][name] for name in ("relu2", "conv1")}
-    found = judging.judge(CASES[id], wrong | {"nodes": seen}, "float64")
+    found = judge.judge(CASES[id], wrong | {"nodes": seen}, "float64")
     assert found.detail["node"] == "norm or relu1 or conv2 or sum or relu2"
 
 
@@ -155,13 +157,13 @@ def test_nodes_of_a_wrong_shape_or_kind_are_not_looked_at() -> None:
     right = answer(case)
     strange = {"dense1": right["nodes"]["dense1"][:1], "relu1": None, "no such node": right["y"], "dense2": "text"}
     for nodes in (strange, None, [1], "text"):
-        assert judging.judge(case, {**right, "nodes": nodes}, "float64").verdict == "conformant"
+        assert judge.judge(case, {**right, "nodes": nodes}, "float64").verdict == "conformant"
 
 
 def test_a_wrong_node_beside_a_right_input_is_told() -> None:
     case = CASES["network.zennit.epsilon-plus.mlp"]
     right = answer(case)
-    found = judging.judge(case, {**right, "nodes": {**right["nodes"], "relu1": 2 * right["nodes"]["relu1"]}}, "float64")
+    found = judge.judge(case, {**right, "nodes": {**right["nodes"], "relu1": 2 * right["nodes"]["relu1"]}}, "float64")
     assert found.verdict == "conformant"
     assert found.hint == "the input is right, yet first diverging node: dense2, by what it hands to relu1"
 
@@ -184,7 +186,7 @@ def results(give: Callable[[NetworkCase], Answer], *chosen: str) -> list[Result]
 
 def reading(case: NetworkCase, title: str) -> Answer:
     """The answer of a reading that the suite knows."""
-    from conformance.network.hypotheses import hypotheses
+    from lrp_conform.judging.network_deviations import hypotheses
 
     found = next((h for h in hypotheses(case) if h.title == title), None)
     return answer(case, asked=None if found is None else found.asked)

@@ -9,18 +9,19 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from network_mutants import MUTANTS, answer
 
-from conformance import golden, offline, results, runner
-from conformance.adapter import Candidate
-from conformance.cli import main
-from conformance.network.case import NetworkCase
-from conformance.report.gather import gather
-from conformance.report.junit import junit
-from conformance.report.markdown import markdown
-from conformance.report.payload import payload
-from conformance.report.terminal import line
-from conformance.results import Result, Run, Writer
-from conformance.sources import Source, load
-from conformance.wellformed import Malformed, check_case
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.cases import golden
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.wellformed import Malformed, check_case
+from lrp_conform.cli import main
+from lrp_conform.report.gather import gather
+from lrp_conform.report.junit import junit
+from lrp_conform.report.markdown import markdown
+from lrp_conform.report.payload import payload
+from lrp_conform.report.terminal import line
+from lrp_conform.running import folder, offline, runner
+from lrp_conform.running.folder import Result, Run, Writer
 
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ def wrong() -> Run:
     case = CASES[CHANGED]
     candidate = Candidate("dropping", "1", case.features, ("float64",), ("cpu",), False, lambda asked: MUTANT(case))
     found = list(runner.run(candidate, [case], ["float64"]))
-    return Run(results.about([candidate], [case.id], ["float64"], ["cpu"]), found)
+    return Run(folder.about([candidate], [case.id], ["float64"], ["cpu"]), found)
 
 
 def test_a_network_and_the_relevance_of_its_nodes_go_over_the_wire(tmp_path: Path) -> None:
@@ -70,9 +71,11 @@ def test_a_network_and_the_relevance_of_its_nodes_go_over_the_wire(tmp_path: Pat
 
 
 def test_messages_about_networks_are_of_the_protocol() -> None:
-    from conformance.wire.messages import encode
+    from lrp_conform.wire.messages import encode
 
-    schema = Draft202012Validator(json.loads((HERE / "conformance/wire/protocol.schema.json").read_text(encoding="utf-8")))
+    schema = Draft202012Validator(
+        json.loads((HERE / "conformance/lrp_conform/smoke/protocol.schema.json").read_text(encoding="utf-8"))
+    )
     asked = MLP.adapter_case("float64")
     question = {name: asked[name] for name in ("nodes", "rules", "composite")}
     assert schema.is_valid({"op": "prepare", "seq": 1, **encode(question)})
@@ -81,14 +84,16 @@ def test_messages_about_networks_are_of_the_protocol() -> None:
 
 
 def test_a_result_keeps_the_nodes_and_is_judged_again_from_them(wrong: Run, tmp_path: Path) -> None:
-    schema = Draft202012Validator(json.loads((HERE / "conformance/results.schema.json").read_text(encoding="utf-8")))
+    schema = Draft202012Validator(
+        json.loads((HERE / "conformance/lrp_conform/running/results.schema.json").read_text(encoding="utf-8"))
+    )
     writer = Writer(tmp_path / "report", wrong.about)
     writer.begin()
     writer.finish(wrong.results)
     (record,) = map(json.loads, (tmp_path / "report/results.ndjson").read_text(encoding="utf-8").splitlines())
     assert not list(schema.iter_errors(record))
     assert set(record["output"]["nodes"]) == set(CASES[CHANGED].asked.rules)
-    again = offline.rejudge(results.read(tmp_path / "report"), golden.load_all())
+    again = offline.rejudge(folder.read(tmp_path / "report"), golden.load_all())
     assert [(r.verdict, r.judgement.hint, r.judgement.detail) for r in again.results] == [
         (r.verdict, r.judgement.hint, r.judgement.detail) for r in wrong.results
     ]

@@ -18,9 +18,11 @@ import pytest
 from inline import ALL, ASKED, candidate, epsilon, results
 from waiting import PATIENCE, until
 
-from conformance import cli, golden, offline
-from conformance.case import Case
-from conformance.results import ReportError, Result, Run, Writer, about, read
+from lrp_conform import cli
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case
+from lrp_conform.running import offline
+from lrp_conform.running.folder import ReportError, Result, Run, Writer, about, read
 
 EPSILON = [case for case in ALL if case.id.startswith("dense.epsilon.")]
 ADAPTER = (
@@ -146,8 +148,9 @@ def test_a_shard_that_is_none_is_refused(lrp_conform: Command, adapter: Path, sh
 # Interrupted and gone on with -----------------------------------------------------------------------------------------
 
 
-ARGS = [sys.executable, "-m", "conformance", "run"]
-ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+ARGS = [sys.executable, "-m", "lrp_conform", "run"]
+ROOT = Path(__file__).resolve().parent.parent
+ENV = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "conformance")))}
 
 
 GATED = """
@@ -270,7 +273,7 @@ def test_a_line_that_is_no_result_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_the_parts_of_the_golden_set_are_even_and_complete() -> None:
-    from conformance.results import part
+    from lrp_conform.running.folder import part
 
     sizes = [sum(part(case.uid, 4) == k for case in golden.load()) for k in (1, 2, 3, 4)]
     assert sum(sizes) == len(ALL)

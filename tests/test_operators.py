@@ -12,11 +12,11 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 import lrp_ref as lrp
-from conformance import entries, golden, model
-from conformance.numbers import float_array
-from conformance.operators import OPERATORS
-from conformance.operators.functions import rational_functions
-from conformance.schema import schema
+from lrp_conform.cases import entries, golden, model
+from lrp_conform.cases.numbers import float_array
+from lrp_conform.cases.operators import OPERATORS
+from lrp_conform.cases.operators.functions import rational_functions
+from lrp_conform.cases.schema import schema
 from lrp_ref.layers.activation import FUNCTIONS
 from lrp_ref.stabilizers import KINDS
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from inline import Asked, Output, candidate, cases, epsilon, results
 
-from conformance import adapter, golden, runner
-from conformance.case import Case, evaluate
-from conformance.diagnosis.precision import precision
-from conformance.diagnosis.probes import probe
+from lrp_conform.candidates import adapter
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case, evaluate
+from lrp_conform.diagnosis.precision import precision
+from lrp_conform.diagnosis.probes import probe
+from lrp_conform.running import runner
 
 CASES = {case.id: case for case in golden.load()}
 CONV = [c for c in cases("conv.epsilon.", "conv.zero.") if "float32" in c.data["representable_in"]]

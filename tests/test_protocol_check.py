@@ -11,10 +11,10 @@ from test_bad_worlds import nothing_left
 from test_cli import ADAPTER, Command, lrp_conform
 from waiting import PATIENCE, leaping, until
 
-from conformance.sources import Source
-from conformance.wire.check import SCHEMA, Step, check, violation
-from conformance.wire.harness import Harness, Launch, Limits
-from conformance.wire.messages import dumps
+from lrp_conform.candidates.sources import Source
+from lrp_conform.smoke.protocol import SCHEMA, Step, check, violation
+from lrp_conform.wire.harness import Harness, Launch, Limits
+from lrp_conform.wire.messages import dumps
 
 __all__ = ["lrp_conform", "nothing_left"]
 
@@ -22,8 +22,8 @@ __all__ = ["lrp_conform", "nothing_left"]
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The golden files are read once, and the end of a program is waited for as long as it takes."""
-    monkeypatch.setattr("conformance.wire.check.golden.load", lambda: ALL)
-    monkeypatch.setattr("conformance.wire.check.PATIENCE", PATIENCE)
+    monkeypatch.setattr("lrp_conform.smoke.protocol.golden.load", lambda: ALL)
+    monkeypatch.setattr("lrp_conform.smoke.protocol.PATIENCE", PATIENCE)
 
 
 def told(monkeypatch: pytest.MonkeyPatch, lives: Path) -> str:

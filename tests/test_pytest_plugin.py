@@ -10,7 +10,7 @@ import pytest
 from test_bad_harnesses import SCRIPT
 from test_cli import ADAPTER
 
-from conformance import pytest_judge
+from lrp_conform.commands import pytest_judge
 
 pytest_plugins = ["pytester"]
 assert pytest_judge  # so that runs in this process do not import NumPy again
@@ -207,16 +207,16 @@ def test_without_the_option_nothing_is_imported(pytester: pytest.Pytester) -> No
         import sys
 
         def test_imports():
-            heavy = ("conformance", "lrp_ref", "numpy", "flint", "click", "psutil")
+            heavy = ("lrp_conform", "lrp_ref", "numpy", "flint", "click", "psutil")
             found = {name for name in sys.modules if name.split(".")[0] in heavy}
-            assert found == {"conformance", "conformance.pytest_plugin"}
+            assert found == {"lrp_conform", "lrp_conform.commands", "lrp_conform.commands.pytest_plugin"}
         """
     )
     pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:xdist").assert_outcomes(passed=1)
 
 
 def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "conformance.pytest_judge", None)
+    monkeypatch.setitem(sys.modules, "lrp_conform.commands.pytest_judge", None)
     result = pytester.runpytest_inprocess("--lrp-candidate", "seeds")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --lrp-candidate needs more: pip install 'lrp-ref[[]conformance[]]'*"])

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from inline import candidate, epsilon
 
-from conformance.case import evaluate
-from conformance.diagnosis.denominators import Denominator
-from conformance.diagnosis.forms import FORMS
-from conformance.diagnosis.inference import Shown, infer
-from conformance.diagnosis.probes import questions
-from conformance.diagnosis.readings import family, readings
-from conformance.diagnosis.spans import Span
+from lrp_conform.cases.layer import evaluate
+from lrp_conform.diagnosis.denominators import Denominator
+from lrp_conform.diagnosis.forms import FORMS
+from lrp_conform.diagnosis.inference import Shown, infer
+from lrp_conform.diagnosis.probes import questions
+from lrp_conform.diagnosis.readings import family, readings
+from lrp_conform.diagnosis.spans import Span
 from lrp_ref.rules import RULES
 
 EVERYTHING = candidate(

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torchvision_shim
 
-from conformance import adapter, cli, golden, runner
+from lrp_conform import cli
+from lrp_conform.candidates import adapter
+from lrp_conform.cases import golden
+from lrp_conform.running import runner
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

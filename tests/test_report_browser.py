@@ -27,10 +27,10 @@ from browsing import (
 from inline import ALL
 from reported import HOSTILE, RIGHT, WRONG, hostile, renamed
 
-from conformance.diagnosis.card import Card, Row
-from conformance.report import cards
-from conformance.report.write import write
-from conformance.results import Run
+from lrp_conform.diagnosis.card import Card, Row
+from lrp_conform.report import cards
+from lrp_conform.report.write import write
+from lrp_conform.running.folder import Run
 
 pytestmark = [
     pytest.mark.browser,

@@ -11,11 +11,11 @@ import pytest
 from inline import ALL, candidate, epsilon, results
 from reported import ASKED, HOSTILE, RIGHT, SHAPES, WRONG, Page, run_of
 
-from conformance.diagnosis.card import Card, Row
-from conformance.report import cards, formulas, html
-from conformance.report.gather import gather
-from conformance.report.payload import embedded, payload
-from conformance.results import Run
+from lrp_conform.diagnosis.card import Card, Row
+from lrp_conform.report import cards, formulas, html
+from lrp_conform.report.gather import gather
+from lrp_conform.report.payload import embedded, payload
+from lrp_conform.running.folder import Run
 from lrp_ref.rules import RULES
 from lrp_ref.stabilizers import KINDS as STABILIZERS
 from lrp_ref.stabilizers import row as kind_row

@@ -15,18 +15,18 @@ import pytest
 from inline import ALL, EVERY
 from reported import EMPTY, RIGHT, WAIVED, WRONG, Page, hostile, renamed
 
-from conformance import cli
-from conformance.diagnosis.card import Card
-from conformance.judge import PASSES, VERDICTS, Judgement
-from conformance.profiles import PROFILES
-from conformance.report import cards, html
-from conformance.report.badges import badges
-from conformance.report.gather import KIND_OF, KINDS, gather
-from conformance.report.junit import junit
-from conformance.report.markdown import markdown
-from conformance.report.trend import steps
-from conformance.report.write import write
-from conformance.results import ReportError, Run, read
+from lrp_conform import cli
+from lrp_conform.cases.profiles import PROFILES
+from lrp_conform.diagnosis.card import Card
+from lrp_conform.judging.layer import PASSES, VERDICTS, Judgement
+from lrp_conform.report import cards, html
+from lrp_conform.report.badges import badges
+from lrp_conform.report.gather import KIND_OF, KINDS, gather
+from lrp_conform.report.junit import junit
+from lrp_conform.report.markdown import markdown
+from lrp_conform.report.trend import steps
+from lrp_conform.report.write import write
+from lrp_conform.running.folder import ReportError, Run, read
 
 
 @pytest.fixture(autouse=True)

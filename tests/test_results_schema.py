@@ -13,12 +13,12 @@ from inline import EPSILON, candidate, results
 from jsonschema_rs import Draft202012Validator, meta
 from reported import RIGHT, SHAPES, WAIVED, WRONG, hostile
 
-from conformance.judge import VERDICTS
-from conformance.results import Result
+from lrp_conform.judging.layer import VERDICTS
+from lrp_conform.running.folder import Result
 
 
 def schema() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(files("conformance").joinpath("results.schema.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(files("lrp_conform.running").joinpath("results.schema.json").read_text(encoding="utf-8"))
     return found
 
 

@@ -10,14 +10,15 @@ import pytest
 from inline import DENSE, EPSILON, Asked, Output, candidate, cases, epsilon, results, verdicts
 from oracle import explain
 
-from conformance import judge, runner
-from conformance.adapter import Waiver
-from conformance.builders import Unsupported
-from conformance.case import Case
-from conformance.generate import build
-from conformance.judge import FAILURES, PASSES
-from conformance.numbers import floats
-from conformance.recipes.common import Recipe, spec
+from lrp_conform.builders import Unsupported
+from lrp_conform.candidates.adapter import Waiver
+from lrp_conform.cases.layer import Case
+from lrp_conform.cases.numbers import floats
+from lrp_conform.judging import layer
+from lrp_conform.judging.layer import FAILURES, PASSES
+from lrp_conform.making.generate import build
+from lrp_conform.making.recipes.common import Recipe, spec
+from lrp_conform.running import runner
 
 # Right and wrong ----------------------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ def test_flat_that_ignores_padding_only_now_and_then_has_no_dialect() -> None:
 def test_an_answer_that_holds_in_norm_only_is_graded_so_and_is_no_pass() -> None:
     """As fast convolutions do: every element off by a part of the bound of the sample's largest."""
     (case,) = cases("conv.gamma.generic-01")
-    target = judge.expected(case, "float64")
+    target = layer.expected(case, "float64")
     (bound,), (want,), found = target.bound, target.expected, {}
     for part in (0.5, 4.0):
         off = np.where(bound == bound.min(), part * bound.max(), 0)

@@ -12,11 +12,11 @@ import psutil
 import pytest
 from inline import ALL
 
-from conformance import pools, runner
-from conformance.results import Result
-from conformance.runner import Task
-from conformance.sources import Source, load
-from conformance.wire.harness import MARK
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.running import pools, runner
+from lrp_conform.running.folder import Result
+from lrp_conform.running.runner import Task
+from lrp_conform.wire.harness import MARK
 
 CHOSEN = [case for case in ALL if case.id.startswith(("dense.epsilon.", "dense.flat.", "v0."))]
 ADAPTER = """

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from inline import EPSILON, candidate, epsilon, results
 
-from conformance import scoreboard
-from conformance.adapter import AdapterError
-from conformance.results import Run, about
-from conformance.scoreboard import SHIPPED, Entry
+from lrp_conform.candidates.adapter import AdapterError
+from lrp_conform.report import scoreboard
+from lrp_conform.report.scoreboard import SHIPPED, Entry
+from lrp_conform.running.folder import Run, about
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,7 +59,7 @@ def test_an_environment_that_is_there_is_used(tmp_path: Path) -> None:
 
 
 def test_the_committed_scoreboard_is_of_this_golden_set_and_holds_every_known_deviation() -> None:
-    from conformance import golden
+    from lrp_conform.cases import golden
 
     board = json.loads((ROOT / "docs/scoreboard/scoreboard.json").read_text(encoding="utf-8"))
     assert (board["edition"], board["golden"]) == (golden.edition(), golden.digest())

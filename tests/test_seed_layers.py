@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.candidates.numpy_layers import Array, Layer
+from lrp_conform.candidates.shipped.numpy_layers import Array, Layer
 
 SPATIAL: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ("conv", (4, 2, 3), (2, 2, 9), {"stride": [2], "padding": [[2, 0]], "dilation": [2], "groups": 1}),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.candidates.seeds import SYSTEMS
+from lrp_conform.candidates.shipped.seeds import SYSTEMS
 
 V0 = {"weight": [[1, -1]], "bias": [-1], "x": [[1, 1]], "relevance": [[-1]]}
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from conformance import golden, selftest, selftest_world, stable
-from conformance.case import WAYS
-from conformance.deviations import BY_NAME
-from conformance.judge import Judgement, judge
-from conformance.selftest import DTYPES, STRUCTURAL, Proof
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import WAYS
+from lrp_conform.judging.deviations import BY_NAME
+from lrp_conform.judging.layer import Judgement, judge
+from lrp_conform.proof import honest, selftest, worlds
+from lrp_conform.proof.selftest import DTYPES, STRUCTURAL, Proof
 
 CASES = golden.load()
 
@@ -40,8 +41,8 @@ def test_no_correct_evaluation_is_rejected_and_the_bound_leaves_room(family: Pro
 
 def test_family_holds_every_order_in_every_plan_and_they_do_differ() -> None:
     case = next(c for c in CASES if c.id == "dense.epsilon.generic-01")
-    members = dict(stable.family(case, "float32"))
-    assert len(members) == len(stable.ORDERS) * len(stable.PLANS) == 24
+    members = dict(honest.family(case, "float32"))
+    assert len(members) == len(honest.ORDERS) * len(honest.PLANS) == 24
     assert len({output["relevance"][0].tobytes() for output in members.values()}) > 5
 
 
@@ -53,7 +54,7 @@ def test_correct_evaluations_of_exact_data_are_exact_whatever_the_order(dtype: s
     assert len(chosen) > 100
     for case in chosen:
         answers = [("reference", selftest.correct(case.question, dtype))]
-        answers += [m for m in (stable.family(case, dtype) if stable.plain(case) else []) if m[0].endswith(plans)]
+        answers += [m for m in (honest.family(case, dtype) if honest.plain(case) else []) if m[0].endswith(plans)]
         assert {judge(case, output, dtype).verdict for _, output in answers} == {"exact"}, case.id
 
 
@@ -96,7 +97,7 @@ def test_a_rejected_correct_answer_would_be_reported(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(selftest, "judge", lambda case, output, dtype: Judgement("nonconformant", 2.0))
     proof = Proof()
     selftest.stable_family([c for c in CASES if c.id == "v0.zero"], proof)
-    assert len(proof.rejected) == (len(stable.ORDERS) * len(stable.PLANS) + len(WAYS)) * len(DTYPES)
+    assert len(proof.rejected) == (len(honest.ORDERS) * len(honest.PLANS) + len(WAYS)) * len(DTYPES)
     assert not proof.passed
 
 
@@ -107,29 +108,29 @@ def test_what_is_a_little_off_around_the_formulas_is_noticed() -> None:
     proof = Proof()
     selftest.world_mutants([c for c in CASES if c.id.startswith(("v0.", "dense.", "batch-norm."))], proof)
     assert proof.missed == []
-    assert min(proof.world.values()) >= len(selftest_world.PROCESSES)
+    assert min(proof.world.values()) >= len(worlds.PROCESSES)
     assert sum(proof.world.values()) > 1000
 
 
 @pytest.mark.parametrize(("factor", "at"), [(0.01, "0.5"), (4.0, "1.5")])
 def test_a_bound_a_little_too_narrow_or_too_wide_is_noticed(monkeypatch: pytest.MonkeyPatch, factor: float, at: str) -> None:
-    from conformance import judge as module
+    from lrp_conform.judging import layer
 
-    real = module.allowed
-    monkeypatch.setattr(module, "allowed", lambda *args: factor * real(*args))
+    real = layer.allowed
+    monkeypatch.setattr(layer, "allowed", lambda *args: factor * real(*args))
     chosen = [c for c in CASES if c.id.startswith(("dense.", "conv."))]
-    said = [text for right, text in selftest_world.edges(chosen, ("float64", "float32"), selftest.correct) if not right]
+    said = [text for right, text in worlds.edges(chosen, ("float64", "float32"), selftest.correct) if not right]
     assert len(said) > 0.9 * len(chosen)
     assert all(text.endswith(f"at {at} times the bound") for text in said)
 
 
 def test_a_reader_or_a_reference_that_takes_a_flipped_unit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from conformance import golden
+    from lrp_conform.cases import golden
 
     chosen = [c for c in CASES if c.id.startswith("v0.")]
     monkeypatch.setattr(golden, "load_file", lambda path: chosen)
-    assert all("is read as if nothing were wrong" in text for right, text in selftest_world.golden_mutants(chosen) if not right)
-    assert sum(not right for right, _ in selftest_world.golden_mutants(chosen)) == len(chosen)
+    assert all("is read as if nothing were wrong" in text for right, text in worlds.golden_mutants(chosen) if not right)
+    assert sum(not right for right, _ in worlds.golden_mutants(chosen)) == len(chosen)
 
 
 def test_every_profile_catches_most_deviations_that_apply_to_it(mutants: Proof) -> None:
@@ -163,10 +164,10 @@ def test_self_check_notices_a_broken_judge(monkeypatch: pytest.MonkeyPatch, brok
 
 @pytest.mark.parametrize("factor", [1e-12, 1e12])
 def test_self_check_notices_a_broken_bound(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
-    from conformance import judge as module
+    from lrp_conform.judging import layer
 
-    real = module.allowed
-    monkeypatch.setattr(module, "allowed", lambda *args: factor * real(*args))
+    real = layer.allowed
+    monkeypatch.setattr(layer, "allowed", lambda *args: factor * real(*args))
     with np.errstate(all="ignore"):
         assert selftest.self_check(CASES) is not None
 

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from inline import Asked, Output, candidate, cases, epsilon, results
 
-from conformance import adapter, golden
-from conformance.adapter import Candidate
-from conformance.case import Case, Question, evaluate
-from conformance.deviations import BY_NAME
-from conformance.diagnosis.posed import posed
-from conformance.diagnosis.probes import asked as result_of
-from conformance.diagnosis.repro import repro
-from conformance.diagnosis.shrink import NothingToShrink, shrink
-from conformance.diagnosis.smaller import fewer, plainer, size
-from conformance.numbers import exact_array, float_array, parse
+from lrp_conform.candidates import adapter
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case, Question, evaluate
+from lrp_conform.cases.numbers import exact_array, float_array, parse
+from lrp_conform.diagnosis.probes import asked as result_of
+from lrp_conform.diagnosis.question_as_case import posed
+from lrp_conform.diagnosis.repro import repro
+from lrp_conform.diagnosis.shrink import NothingToShrink, shrink
+from lrp_conform.diagnosis.smaller import fewer, plainer, size
+from lrp_conform.judging.deviations import BY_NAME
 
 CASES = {case.id: case for case in golden.load()}
 

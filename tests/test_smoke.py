@@ -9,8 +9,9 @@ import pytest
 from inline import ALL, DENSE, Asked, Output, candidate, epsilon
 from test_cli import ADAPTER, Command, lrp_conform
 
-from conformance import adapter, smoke
-from conformance.smoke import Check
+from lrp_conform.candidates import adapter
+from lrp_conform.smoke import smoke
+from lrp_conform.smoke.smoke import Check
 
 __all__ = ["lrp_conform"]
 CONV = {"op.conv", "spatial.2", "conv.padding", "conv.stride", "rule.epsilon", "stabilizer.signed_add", "bias.absorb"}
@@ -19,7 +20,7 @@ ADD = {"op.add", "rule.zero", "stabilizer.none", "bias.absorb"}
 
 @pytest.fixture(autouse=True)
 def golden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conformance.smoke.golden.load", lambda: ALL)
+    monkeypatch.setattr("lrp_conform.smoke.smoke.golden.load", lambda: ALL)
 
 
 def checked(run: Callable[[Asked], Any], features: set[str] = DENSE, one_hot: bool = False) -> dict[str, Check]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conformance.wire import harness
+from lrp_conform.wire import harness
 
 PATIENCE = 600.0  # seconds that nothing but a failure takes
 

@@ -1,8 +1,8 @@
-"""`python -m conformance` is `lrp-conform`."""
+"""`python -m lrp_conform` is `lrp-conform`."""
 
 import sys
 
-from conformance.cli import main
+from lrp_conform.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

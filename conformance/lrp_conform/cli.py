@@ -9,7 +9,7 @@ from lrp_ref.commandline import Commands, run
 
 def version() -> str:
     """Of the package, and the edition of the golden files."""
-    from conformance import golden
+    from lrp_conform.cases import golden
 
     return f"lrp-conform {lrp_ref.__version__}, golden edition {golden.edition()}"
 
@@ -18,23 +18,23 @@ COMMANDS = Commands(
     "lrp-conform",
     "Judge implementations of Layer-wise Relevance Propagation against golden vectors and an exact reference.",
     {
-        "run": "conformance.commands.run:run",
-        "rejudge": "conformance.commands.offline:rejudge",
-        "merge": "conformance.commands.offline:merge",
-        "report": "conformance.commands.evidence:report",
-        "smoke": "conformance.commands.harness:smoke",
-        "protocol-check": "conformance.commands.harness:protocol_check",
-        "scoreboard": "conformance.commands.scoreboard:scoreboard",
-        "compare-model": "conformance.commands.compare:compare_model",
-        "card": "conformance.commands.diagnosis:card",
-        "shrink": "conformance.commands.diagnosis:shrink",
-        "laws": "conformance.commands.diagnosis:laws",
-        "list": "conformance.commands.look:list_cases",
-        "show": "conformance.commands.look:show",
-        "candidates": "conformance.commands.look:candidates",
-        "selftest": "conformance.commands.proof:selftest",
-        "generate": "conformance.commands.proof:generate",
-        "fuzz": "conformance.commands.fuzz:fuzz",
+        "run": "lrp_conform.commands.run:run",
+        "rejudge": "lrp_conform.commands.offline:rejudge",
+        "merge": "lrp_conform.commands.offline:merge",
+        "report": "lrp_conform.commands.evidence:report",
+        "smoke": "lrp_conform.commands.harness:smoke",
+        "protocol-check": "lrp_conform.commands.harness:protocol_check",
+        "scoreboard": "lrp_conform.commands.scoreboard:scoreboard",
+        "compare-model": "lrp_conform.commands.compare:compare_model",
+        "card": "lrp_conform.commands.diagnosis:card",
+        "shrink": "lrp_conform.commands.diagnosis:shrink",
+        "laws": "lrp_conform.commands.diagnosis:laws",
+        "list": "lrp_conform.commands.look:list_cases",
+        "show": "lrp_conform.commands.look:show",
+        "candidates": "lrp_conform.commands.look:candidates",
+        "selftest": "lrp_conform.commands.proof:selftest",
+        "generate": "lrp_conform.commands.proof:generate",
+        "fuzz": "lrp_conform.commands.fuzz:fuzz",
     },
     extra="conformance",
     version=version,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
 
 keras = tf.keras
 layers = tf.keras.layers

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
 
 Node = Mapping[str, Any]
 Step = Callable[..., Tensor]

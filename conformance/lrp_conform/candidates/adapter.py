@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from conformance import model
+from lrp_conform.cases import model
 from lrp_ref.arrays import LRPError
 from lrp_ref.nearest import nearest
 from lrp_ref.rounding import UNIT_ROUNDOFF

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from conformance import adapter
-from conformance.adapter import DEFAULT, GROUP, AdapterError, Candidate
-from conformance.builders import Unsupported
-from conformance.wire import serve
-from conformance.wire.harness import Fault, Launch, Limits
-from conformance.wire.remote import Remote, RemoteError
+from lrp_conform.builders import Unsupported
+from lrp_conform.candidates import adapter
+from lrp_conform.candidates.adapter import DEFAULT, GROUP, AdapterError, Candidate
+from lrp_conform.wire import serve
+from lrp_conform.wire.harness import Fault, Launch, Limits
+from lrp_conform.wire.remote import Remote, RemoteError
 
 USUAL = Limits()
 

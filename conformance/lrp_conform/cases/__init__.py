@@ -1,1 +1,1 @@
-"""Whole networks: cases of several nodes, the reference's exact answer to them, verdicts with the first diverging node."""
+"""What is asked: numbers, nodes, questions, cases of one layer and of whole networks, and the golden files that hold them."""

@@ -10,9 +10,9 @@ from itertools import product
 from typing import Any
 
 import lrp_ref as lrp
-from conformance.numbers import parse
-from conformance.operators import Chooser, Operator
-from conformance.operators.row import Shape
+from lrp_conform.cases.numbers import parse
+from lrp_conform.cases.operators import Chooser, Operator
+from lrp_conform.cases.operators.row import Shape
 from lrp_ref.rules import CONVENTIONS, PARAMETERS
 
 Json = dict[str, Any]

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
-from conformance.case import Case
-from conformance.network.case import NetworkCase
-from conformance.wellformed import Malformed, check_file
+from lrp_conform.cases.layer import Case
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.wellformed import Malformed, check_file
 from lrp_ref.arrays import LRPError
 
 AnyCase = Case | NetworkCase
@@ -26,8 +26,8 @@ class GoldenError(LRPError):
 def root() -> Path:
     """The golden directory: LRP_GOLDEN if set, beside this package in a wheel, beside the source tree in a checkout."""
     given = os.environ.get("LRP_GOLDEN")
-    here = Path(__file__).resolve().parent
-    for path in [Path(given)] if given else [here / "golden", here.parent / "golden"]:
+    here = Path(__file__).resolve().parents[1]
+    for path in [Path(given)] if given else [here / "golden", here.parents[1] / "golden"]:
         if (path / "manifest.json").is_file():
             return path
     raise GoldenError(f"no golden vectors found{f' at {given}' if given else ''}: expected a directory with manifest.json")

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from conformance import model
-from conformance.numbers import ball_array, exact_array, float_array, floats, integer_array, parse
+from lrp_conform.cases import model
+from lrp_conform.cases.numbers import ball_array, exact_array, float_array, floats, integer_array, parse
 from lrp_ref.arrays import LRPError, number
 from lrp_ref.engine import as_tuple, normalized, propagate
 from lrp_ref.gauges import Gauges, gauges

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import lrp_ref as lrp
-from conformance.numbers import exact_array, parse
-from conformance.operators import OPERATORS, Operator
+from lrp_conform.cases.numbers import exact_array, parse
+from lrp_conform.cases.operators import OPERATORS, Operator
 from lrp_ref.rules import CONVENTIONS
 from lrp_ref.stabilizers import KINDS
 

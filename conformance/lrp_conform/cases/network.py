@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance import model
-from conformance.case import plain_attrs
-from conformance.network.reference import Asked
-from conformance.numbers import exact_array, float_array, floats
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import plain_attrs
+from lrp_conform.cases.network_reference import Asked
+from lrp_conform.cases.numbers import exact_array, float_array, floats
 
 Array = Any
 Json = dict[str, Any]

@@ -8,8 +8,8 @@ from glob import escape
 from typing import Any
 
 import lrp_ref as lrp
-from conformance import model
-from conformance.numbers import exact_array, float_array
+from lrp_conform.cases import model
+from lrp_conform.cases.numbers import exact_array, float_array
 from lrp_ref.composites import Assign, Composite
 from lrp_ref.explanation import backward
 from lrp_ref.network import inputs_of

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from conformance.case import Case
-from conformance.golden import AnyCase, C
-from conformance.network.case import NetworkCase
-from conformance.operators import OPERATORS
+from lrp_conform.cases.golden import AnyCase, C
+from lrp_conform.cases.layer import Case
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.operators import OPERATORS
 
 CONVOLUTIONS = tuple(name for name, row in OPERATORS.items() if row.convolution)
 

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 
 import lrp_ref as lrp
-from conformance import entries, model
-from conformance.numbers import NUMBER
-from conformance.operators import OPERATORS, Operator
+from lrp_conform.cases import entries, model
+from lrp_conform.cases.numbers import NUMBER
+from lrp_conform.cases.operators import OPERATORS, Operator
 from lrp_ref.stabilizers import KINDS
 
 Json = dict[str, Any]

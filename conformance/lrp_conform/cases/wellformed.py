@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jsonschema_rs import Draft202012Validator, ValidationError, ValidationErrorKind
 
-from conformance import model
-from conformance.numbers import check_size, check_tensor
-from conformance.schema import schema
+from lrp_conform.cases import model
+from lrp_conform.cases.numbers import check_size, check_tensor
+from lrp_conform.cases.schema import schema
 
 Json = dict[str, Any]
 

@@ -10,15 +10,15 @@ import click
 from lrp_ref.commandline import OneOf, argument, fail, option, switch
 
 if TYPE_CHECKING:
-    from conformance.adapter import Candidate
-    from conformance.golden import AnyCase
+    from lrp_conform.candidates.adapter import Candidate
+    from lrp_conform.cases.golden import AnyCase
 
 DTYPES = ("float64", "float32", "float16")
 CANDIDATE = "A name (see `candidates`), a path ending in .py, or a module."
 
 
 def _profiles() -> list[str]:
-    from conformance import profiles
+    from lrp_conform.cases import profiles
 
     return list(profiles.BY_NAME)
 
@@ -45,7 +45,7 @@ def asked_of(function: Any) -> Any:
 
 def selected(case: Sequence[str], feature: Sequence[str], profile: Sequence[str] = ()) -> list[AnyCase]:
     """The cases that match every kind of filter given; at least one."""
-    from conformance import golden, profiles
+    from lrp_conform.cases import golden, profiles
 
     held = [profiles.BY_NAME[name].holds for name in profile]
     found = [c for c in golden.select(golden.load_all(), case, feature) if not held or any(holds(c) for holds in held)]

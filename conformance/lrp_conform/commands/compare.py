@@ -36,8 +36,8 @@ def compare_model(
 
     Exit status: 0 it agrees (or is as close as asked), 1 it does not or nothing is proved, 2 usage.
     """
-    from conformance.compare.comparison import screen, show
-    from conformance.compare.from_files import compare_files
+    from lrp_conform.compare.comparison import screen, show
+    from lrp_conform.compare.from_files import compare_files
 
     chosen = None if not target else target[0] if len(target) == 1 else list(target)
     found = compare_files(
@@ -45,7 +45,7 @@ def compare_model(
         merge_batch_norm=merge_batch_norm, strip_softmax=strip_softmax, close=close,
     )  # fmt: skip
     if report is not None:
-        from conformance.compare.report import save
+        from lrp_conform.compare.report import save
 
         save(found, report)
     if json:

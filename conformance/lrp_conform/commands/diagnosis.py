@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from conformance.commands.common import CANDIDATE, DTYPES, asked_of, in_process, python, timeout, wire_command
+from lrp_conform.commands.common import CANDIDATE, DTYPES, asked_of, in_process, python, timeout, wire_command
 from lrp_ref.commandline import OneOf, argument, command, fail, option
 from lrp_ref.progress import progress
 
 if TYPE_CHECKING:
-    from conformance.case import Case
-    from conformance.diagnosis.card import Card
-    from conformance.diagnosis.metamorphic import Outcome, Subject
-    from conformance.results import Result
+    from lrp_conform.cases.layer import Case
+    from lrp_conform.diagnosis.card import Card
+    from lrp_conform.diagnosis.metamorphic import Outcome, Subject
+    from lrp_conform.running.folder import Result
 
 EVIDENCE = 1  # ids of cases that a row names
 PATH = click.Path(path_type=Path)
@@ -34,13 +34,13 @@ def card(
 
     It is asked small questions of our own, built to tell conventions apart, whatever few features it declares.
     """
-    from conformance import golden
-    from conformance.diagnosis.card import card as inferred
-    from conformance.diagnosis.probes import probe
-    from conformance.report.terminal import console
-    from conformance.results import read
-    from conformance.sources import chosen, load
-    from conformance.wire.harness import Limits
+    from lrp_conform.candidates.sources import chosen, load
+    from lrp_conform.cases import golden
+    from lrp_conform.diagnosis.card import card as inferred
+    from lrp_conform.diagnosis.probes import probe
+    from lrp_conform.report.terminal import console
+    from lrp_conform.running.folder import read
+    from lrp_conform.wire.harness import Limits
 
     (source,) = chosen([candidate] if candidate else None, command, python, in_process, Limits(timeout))
     earlier = [] if report is None else read(report).results
@@ -66,7 +66,7 @@ def _print_card(card: Card, results: list[Result]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from conformance.report.terminal import console
+    from lrp_conform.report.terminal import console
 
     out = console()
     out.print(Text.assemble("\n", (card.candidate, "bold"), f" {card.version}  ({len(results)} answers)"))
@@ -102,13 +102,13 @@ def shrink(
 
     With --command, CANDIDATE is the name that the program gives itself. Exit status: 0 shrunk, 2 nothing deviates, or usage.
     """
-    from conformance.diagnosis.repro import repro
-    from conformance.diagnosis.shrink import ASKS, NothingToShrink
-    from conformance.diagnosis.shrink import shrink as smallest
-    from conformance.report.terminal import console
-    from conformance.show import show
-    from conformance.sources import chosen, load
-    from conformance.wire.harness import Limits
+    from lrp_conform.candidates.sources import chosen, load
+    from lrp_conform.diagnosis.repro import repro
+    from lrp_conform.diagnosis.shrink import ASKS, NothingToShrink
+    from lrp_conform.diagnosis.shrink import shrink as smallest
+    from lrp_conform.report.show_case import show
+    from lrp_conform.report.terminal import console
+    from lrp_conform.wire.harness import Limits
 
     (source,) = chosen(None if command else [candidate], command, python, in_process, Limits(timeout))
     asked = _case(case)
@@ -132,7 +132,7 @@ def shrink(
 
 
 def _case(id: str) -> Case:
-    from conformance import golden
+    from lrp_conform.cases import golden
 
     found = [case for case in golden.load() if case.id == id]
     if not found:
@@ -151,8 +151,8 @@ def laws(path: Path, seed: int) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from conformance.diagnosis.metamorphic import check
-    from conformance.report.terminal import console
+    from lrp_conform.diagnosis.metamorphic import check
+    from lrp_conform.report.terminal import console
 
     subject = _subject(_module(path), path)
     try:
@@ -191,7 +191,7 @@ def _subject(module: ModuleType, path: Path) -> Subject:
     """What a module says about its layer."""
     import numpy as np
 
-    from conformance.diagnosis.metamorphic import Subject, from_target
+    from lrp_conform.diagnosis.metamorphic import Subject, from_target
 
     given: dict[str, Any] = vars(module)
     if "x" not in given or not ("explain" in given or "explain_target" in given):

@@ -16,8 +16,8 @@ FOLDER = click.Path(path_type=Path)
 @switch("cards", default=True, help="Infer dialect cards, which takes most of the time.")
 def report(folder: tuple[Path, ...], out: Path | None, strict: bool, cards: bool) -> None:
     """Write index.html, junit.xml, summary.md and badges from the results of runs."""
-    from conformance.report.write import write
-    from conformance.results import read
+    from lrp_conform.report.write import write
+    from lrp_conform.running.folder import read
 
     if out is None and len(folder) > 1:
         fail("several folders make one report: say where with --out")

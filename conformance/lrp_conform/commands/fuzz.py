@@ -29,10 +29,10 @@ def fuzz(minutes: float, seed: int | None, rule: tuple[str, ...], out: Path | No
     """
     if not 0 < minutes < math.inf:
         fail(f"--minutes: expected a number above 0, got {minutes}")
-    from conformance import fuzz as fuzzing
-    from conformance.derivations import NoSourceTree
-    from conformance.recipes.found import PATH
-    from conformance.report.terminal import console
+    from lrp_conform.making.derivations import NoSourceTree
+    from lrp_conform.making.recipes.found import PATH
+    from lrp_conform.proof import fuzz as fuzzing
+    from lrp_conform.report.terminal import console
 
     seed = secrets.randbits(32) if seed is None else seed
     path, text = out or PATH, console()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from conformance.commands.common import asked_of, in_process
+from lrp_conform.commands.common import asked_of, in_process
 from lrp_ref.commandline import command
 
 
@@ -14,10 +14,10 @@ def smoke(candidate: str | None, command: str | None, python: str | None, in_pro
 
     Exit status: 0 nothing is wrong, 1 something is, 2 usage.
     """
-    from conformance.report.terminal import console
-    from conformance.smoke import smoke as checks
-    from conformance.sources import chosen, load
-    from conformance.wire.harness import Limits
+    from lrp_conform.candidates.sources import chosen, load
+    from lrp_conform.report.terminal import console
+    from lrp_conform.smoke.smoke import smoke as checks
+    from lrp_conform.wire.harness import Limits
 
     (source,) = chosen([candidate] if candidate else None, command, python, in_process, Limits(timeout))
     sound = True
@@ -40,9 +40,9 @@ def protocol_check(candidate: str | None, command: str | None, python: str | Non
 
     Exit status: 0 every step is as expected, 1 one is not, 2 usage.
     """
-    from conformance.sources import chosen
-    from conformance.wire.check import check
-    from conformance.wire.harness import Limits
+    from lrp_conform.candidates.sources import chosen
+    from lrp_conform.smoke.protocol import check
+    from lrp_conform.wire.harness import Limits
 
     (source,) = chosen([candidate] if candidate else None, command, python, False, Limits(timeout))
     steps = list(check(source.launch))
@@ -58,7 +58,7 @@ def _print(rows: Iterable[tuple[str, bool | None, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from conformance.report.terminal import console
+    from lrp_conform.report.terminal import console
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for column in ("", "", ""):

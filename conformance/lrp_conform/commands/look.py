@@ -1,6 +1,6 @@
 """Looking: cases, one case as mathematics, candidates."""
 
-from conformance.commands.common import case_globs, feature_globs, profile_names, selected
+from lrp_conform.commands.common import case_globs, feature_globs, profile_names, selected
 from lrp_ref.commandline import argument, command, fail
 
 
@@ -18,9 +18,9 @@ def list_cases(case: tuple[str, ...], feature: tuple[str, ...], profile: tuple[s
 @argument("case", about="A case id, or a glob that matches one.")
 def show(case: str) -> None:
     """Show one case as mathematics: matrices, contributions, denominators, the expected fractions."""
-    from conformance import golden
-    from conformance.report.terminal import console
-    from conformance.show import show as show_case
+    from lrp_conform.cases import golden
+    from lrp_conform.report.show_case import show as show_case
+    from lrp_conform.report.terminal import console
 
     found = golden.select(golden.load_all(), [case])
     if len(found) != 1:
@@ -36,9 +36,9 @@ def show(case: str) -> None:
 @command()
 def candidates() -> None:
     """List the candidates that are installed under a name."""
-    from conformance import adapter
-    from conformance.report.terminal import console
-    from conformance.sources import Source, load
+    from lrp_conform.candidates import adapter
+    from lrp_conform.candidates.sources import Source, load
+    from lrp_conform.report.terminal import console
 
     out = console()
     for name in adapter.names():

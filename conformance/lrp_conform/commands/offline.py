@@ -10,7 +10,7 @@ import click
 from lrp_ref.commandline import argument, command, option, switch
 
 if TYPE_CHECKING:
-    from conformance.results import Result, Run
+    from lrp_conform.running.folder import Result, Run
 
 FOLDER = click.Path(path_type=Path)
 out = option("--out", type=FOLDER, required=True, help="The folder for the new report.")
@@ -23,8 +23,9 @@ overwrite = switch("overwrite", help="Replace the results in that folder.")
 @overwrite
 def rejudge(folder: Path, out: Path, overwrite: bool) -> None:
     """Judge a run again from its raw outputs, with this version of the suite; say which verdicts changed."""
-    from conformance import golden, offline
-    from conformance.results import read
+    from lrp_conform.cases import golden
+    from lrp_conform.running import offline
+    from lrp_conform.running.folder import read
 
     before = read(folder)
     after = offline.rejudge(before, golden.load_all())
@@ -41,9 +42,9 @@ def rejudge(folder: Path, out: Path, overwrite: bool) -> None:
 @overwrite
 def merge(folders: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     """Put the shards of a run together; nothing may be missing."""
-    from conformance import offline
-    from conformance.report.terminal import console, summary
-    from conformance.results import read
+    from lrp_conform.report.terminal import console, summary
+    from lrp_conform.running import offline
+    from lrp_conform.running.folder import read
 
     whole = offline.merge([read(folder) for folder in folders])
     _write(whole, out, overwrite)
@@ -52,7 +53,7 @@ def merge(folders: tuple[Path, ...], out: Path, overwrite: bool) -> None:
 
 
 def _write(run: Run, out: Path, overwrite: bool) -> None:
-    from conformance.results import Writer
+    from lrp_conform.running.folder import Writer
 
     writer = Writer(out, run.about, overwrite)
     writer.begin()

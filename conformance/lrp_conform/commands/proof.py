@@ -9,9 +9,9 @@ from lrp_ref.progress import progress
 @command()
 def selftest() -> int:
     """Prove the suite on itself: correct evaluations are never rejected, every mutant is caught; print the power table."""
-    from conformance import golden
-    from conformance.report.terminal import console
-    from conformance.selftest import selftest as prove
+    from lrp_conform.cases import golden
+    from lrp_conform.proof.selftest import selftest as prove
+    from lrp_conform.report.terminal import console
 
     out = console()
     with progress(None, "evaluations") as advance:
@@ -27,8 +27,8 @@ def selftest() -> int:
 @option("--workers", type=click.IntRange(min=1), default=2, help="Processes, where there are many cases.")
 def generate(case: tuple[str, ...], group: tuple[str, ...], check: bool, workers: int) -> int:
     """Regenerate golden files from their recipes, all or a part, certificates re-executed (source checkout only)."""
-    from conformance import generate as make
-    from conformance.derivations import CertificateError
+    from lrp_conform.making import generate as make
+    from lrp_conform.making.derivations import CertificateError
 
     root, part = make.ROOT / "golden", bool(case or group)
     try:

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from conformance import golden, runner
-from conformance.adapter import AdapterError, Candidate, Waiver
-from conformance.deviations import BY_NAME
-from conformance.golden import AnyCase
-from conformance.judge import FAILURES
-from conformance.report.terminal import line
-from conformance.results import Result
-from conformance.runner import UNJUDGED
-from conformance.selftest import self_check
-from conformance.sources import chosen, load
+from lrp_conform.candidates.adapter import AdapterError, Candidate, Waiver
+from lrp_conform.candidates.sources import chosen, load
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.judging.deviations import BY_NAME
+from lrp_conform.judging.layer import FAILURES
+from lrp_conform.proof.selftest import self_check
+from lrp_conform.report.terminal import line
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result
+from lrp_conform.running.runner import UNJUDGED
 
 DTYPES = ("float64", "float32", "float16")
 

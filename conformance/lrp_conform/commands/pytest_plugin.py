@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conformance.adapter import Candidate
-    from conformance.case import Case
-    from conformance.pytest_judge import Judge
+    from lrp_conform.candidates.adapter import Candidate
+    from lrp_conform.cases.layer import Case
+    from lrp_conform.commands.pytest_judge import Judge
 
 JUDGE: pytest.StashKey[Judge] = pytest.StashKey()
 ROOT = "lrp-conform"
@@ -41,9 +41,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not (option.lrp_candidate or option.lrp_command is not None):
         return
     try:
-        from conformance.adapter import AdapterError
-        from conformance.golden import GoldenError
-        from conformance.pytest_judge import judge
+        from lrp_conform.candidates.adapter import AdapterError
+        from lrp_conform.cases.golden import GoldenError
+        from lrp_conform.commands.pytest_judge import judge
     except ImportError as missing:
         raise pytest.UsageError(f"--lrp-candidate needs more: pip install 'lrp-ref[conformance]' ({missing})") from None
     is_worker = hasattr(session.config, "workerinput")
@@ -114,7 +114,7 @@ class Conforms(pytest.Item):
 
     def runtest(self) -> None:
         """Pass, skip, xfail, or raise `Wrong`."""
-        from conformance import pytest_judge
+        from lrp_conform.commands import pytest_judge
 
         judge = self.config.stash[JUDGE]
         result = judge.result(self.candidate, self.dtype, self.case)
@@ -159,7 +159,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     reports = terminalreporter.stats.get("dialect", [])
     if JUDGE not in config.stash or not reports:
         return
-    from conformance.pytest_judge import titles
+    from lrp_conform.commands.pytest_judge import titles
 
     terminalreporter.section("LRP dialects")
     for name, count in Counter(map(_dialect, reports)).most_common():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from conformance.commands.common import (
+from lrp_conform.commands.common import (
     DTYPES,
     case_globs,
     dtypes,
@@ -26,8 +26,8 @@ from lrp_ref.commandline import INTERRUPTED, OneOf, argument, command, fail, opt
 from lrp_ref.progress import progress
 
 if TYPE_CHECKING:
-    from conformance.adapter import Candidate
-    from conformance.golden import AnyCase
+    from lrp_conform.candidates.adapter import Candidate
+    from lrp_conform.cases.golden import AnyCase
 
 FEW = 400  # questions that are not worth a pool of processes
 
@@ -61,14 +61,15 @@ def run(
     dask: str | None, shard: str | None,
 ) -> int:  # fmt: skip
     """Judge candidates. Exit status: 0 nothing is wrong outside the waivers, 1 something is, 2 usage."""
-    from conformance import golden, pools, results, runner
-    from conformance.report.terminal import console
-    from conformance.report.write import JUNIT, PAGE, SUMMARY, write
-    from conformance.results import Writer
-    from conformance.selftest import self_check
-    from conformance.session import Session
-    from conformance.sources import chosen, load
-    from conformance.wire.harness import Limits
+    from lrp_conform.candidates.sources import chosen, load
+    from lrp_conform.cases import golden
+    from lrp_conform.commands.session import Session
+    from lrp_conform.proof.selftest import self_check
+    from lrp_conform.report.terminal import console
+    from lrp_conform.report.write import JUNIT, PAGE, SUMMARY, write
+    from lrp_conform.running import folder, pools, runner
+    from lrp_conform.running.folder import Writer
+    from lrp_conform.wire.harness import Limits
 
     limits = Limits(timeout, int(memory * 2**30), threads)
     sources = chosen(candidate, command, python, in_process, limits)
@@ -82,7 +83,7 @@ def run(
         c.close()  # the workers start their own
     formats, devices = dtypes(dtype, everyone), _devices(device, everyone)
     todo = [task for source, candidates in systems for task in runner.tasks(source, candidates, cases, formats, devices)]
-    about = results.about(everyone, (c.id for c in cases), formats, devices, shard)
+    about = folder.about(everyone, (c.id for c in cases), formats, devices, shard)
     writer = None if report_dir is None else Writer(report_dir, about, overwrite, resume)
     complete = not (case or feature or profile or shard)
     session = Session(everyone, todo, writer, console(), complete, strict)
@@ -110,7 +111,7 @@ def run(
             if writer is not None:
                 writer.close()
     if report_dir is not None:
-        write(report_dir, [results.read(report_dir)], strict=strict, with_cards=cards)
+        write(report_dir, [folder.read(report_dir)], strict=strict, with_cards=cards)
         session.out.print(f"report: {report_dir / PAGE}, {JUNIT}, {SUMMARY}")
     return 1 if wrong else 0
 
@@ -119,12 +120,12 @@ def _shard(cases: list[AnyCase], shard: str | None) -> list[AnyCase]:
     """The cases of part k of n."""
     if shard is None:
         return cases
-    from conformance import results
+    from lrp_conform.running import folder
 
     k, _, n = shard.partition("/")
     if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
         fail(f"--shard is k/n with k from 1 to n, such as 3/64; got {shard}")
-    return [case for case in cases if results.part(case.uid, int(n)) == int(k)]
+    return [case for case in cases if folder.part(case.uid, int(n)) == int(k)]
 
 
 def _devices(given: Sequence[str], candidates: list[Candidate]) -> list[str]:

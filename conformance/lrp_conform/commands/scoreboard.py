@@ -12,8 +12,8 @@ from lrp_ref.commandline import OneOf, argument, command, fail, option, switch
 from lrp_ref.progress import progress
 
 if TYPE_CHECKING:
-    from conformance import results
-    from conformance.scoreboard import Entry
+    from lrp_conform.report.scoreboard import Entry
+    from lrp_conform.running import folder as results
 
 DTYPES = ("float64", "float32")
 DATA = "scoreboard.json"
@@ -21,7 +21,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 def _entries() -> list[str]:
-    from conformance.scoreboard import SHIPPED
+    from lrp_conform.report.scoreboard import SHIPPED
 
     return [e.key for e in SHIPPED]
 
@@ -41,11 +41,11 @@ def scoreboard(entry: tuple[str, ...], out: Path, environments: Path, runs: Path
     """Judge every shipped candidate in an environment of its own and write the scoreboard: page, data, summary."""
     from rich.text import Text
 
-    from conformance.adapter import AdapterError
-    from conformance.report.terminal import console
-    from conformance.report.write import PAGE, SUMMARY, write
-    from conformance.results import read
-    from conformance.scoreboard import SHIPPED, prepare, text
+    from lrp_conform.candidates.adapter import AdapterError
+    from lrp_conform.report.scoreboard import SHIPPED, prepare, text
+    from lrp_conform.report.terminal import console
+    from lrp_conform.report.write import PAGE, SUMMARY, write
+    from lrp_conform.running.folder import read
     from lrp_ref.files import write_file
 
     known = {e.key: e for e in SHIPPED}
@@ -72,7 +72,7 @@ def scoreboard(entry: tuple[str, ...], out: Path, environments: Path, runs: Path
 
 def _compare(out: Path, found: list[results.Run]) -> bool:
     """Print what differs from the committed data; True if anything does."""
-    from conformance.scoreboard import data, differences
+    from lrp_conform.report.scoreboard import data, differences
 
     try:
         before = json.loads((out / DATA).read_text(encoding="utf-8"))
@@ -87,11 +87,13 @@ def _compare(out: Path, found: list[results.Run]) -> bool:
 
 def _judge(entry: Entry, environments: Path, folder: Path) -> None:
     """Run one entry over all cases; what an earlier run of the same candidate has left is kept."""
-    from conformance import golden, pools, results, runner
-    from conformance.report.terminal import console
-    from conformance.results import Writer
-    from conformance.session import Session
-    from conformance.sources import Source, load
+    from lrp_conform.candidates.sources import Source, load
+    from lrp_conform.cases import golden
+    from lrp_conform.commands.session import Session
+    from lrp_conform.report.terminal import console
+    from lrp_conform.running import folder as results
+    from lrp_conform.running import pools, runner
+    from lrp_conform.running.folder import Writer
 
     source = Source(entry.candidate, entry.python(environments))
     candidates = load(source)
@@ -108,7 +110,7 @@ def _judge(entry: Entry, environments: Path, folder: Path) -> None:
 
 
 def _same(folder: Path, about: dict[str, object]) -> bool:
-    from conformance.results import IDENTITY, ReportError, read
+    from lrp_conform.running.folder import IDENTITY, ReportError, read
 
     try:
         earlier = read(folder, broken_end=True).about

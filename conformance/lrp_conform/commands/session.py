@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.text import Text
 
-from conformance import runner
-from conformance.adapter import AdapterError, Candidate
-from conformance.report.terminal import summary
-from conformance.results import Result, Writer
-from conformance.runner import Task
+from lrp_conform.candidates.adapter import AdapterError, Candidate
+from lrp_conform.report.terminal import summary
+from lrp_conform.running import runner
+from lrp_conform.running.folder import Result, Writer
+from lrp_conform.running.runner import Task
 
 Finished = Generator[tuple[Task, list[Result]], None, None]
 

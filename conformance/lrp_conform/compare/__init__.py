@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conformance.compare.comparison import Comparison, compare
-    from conformance.compare.from_files import compare_files
-    from conformance.compare.from_keras import compare_keras, export_keras
-    from conformance.compare.from_torch import compare_torch
-    from conformance.compare.given import Given
+    from lrp_conform.compare.comparison import Comparison, compare
+    from lrp_conform.compare.from_files import compare_files
+    from lrp_conform.compare.from_keras import compare_keras, export_keras
+    from lrp_conform.compare.from_torch import compare_torch
+    from lrp_conform.compare.given import Given
 
 __all__ = ["Comparison", "Given", "compare", "compare_files", "compare_keras", "compare_torch", "export_keras"]
 
@@ -29,5 +29,5 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 def __getattr__(name: str) -> Any:
     """The public name, from the module that defines it: `export_keras` runs where the reference is not installed."""
     if name not in _HOME:
-        raise AttributeError(f"module 'conformance.compare' has no attribute {name!r}")
-    return getattr(import_module(f"conformance.compare.{_HOME[name]}"), name)
+        raise AttributeError(f"module 'lrp_conform.compare' has no attribute {name!r}")
+    return getattr(import_module(f"lrp_conform.compare.{_HOME[name]}"), name)

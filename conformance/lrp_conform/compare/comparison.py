@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import lrp_ref
-from conformance.compare.check import VERDICTS, Check
-from conformance.compare.given import Given, checked
-from conformance.compare.walk import Walk
+from lrp_conform.compare.check import VERDICTS, Check
+from lrp_conform.compare.given import Given, checked
+from lrp_conform.compare.walk import Walk
 from lrp_ref.arrays import Array
 from lrp_ref.composites import Assign, Composite
 from lrp_ref.composites.composite import resolved

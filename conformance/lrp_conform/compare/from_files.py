@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.compare.comparison import Comparison, compare
-from conformance.compare.given import Given
+from lrp_conform.compare.comparison import Comparison, compare
+from lrp_conform.compare.given import Given
 from lrp_ref import LRPError, load_onnx
 from lrp_ref.arrays import Array
 from lrp_ref.composites import Composite
@@ -39,13 +39,13 @@ def compare_files(
     x, relevance: .npy files of one shape; the relevance has the library's dtype. nodes, values: .npz files, name of a node or
     of a layer -> the relevance that arrived at its output, and what the library computed there; other names are listed, and
     arrays with the channels last are turned. target: by default the argmax of the reference's output. merge_batch_norm,
-    strip_softmax: rewrite the network, as the library does. seed, close: as of `conformance.compare.compare`.
+    strip_softmax: rewrite the network, as the library does. seed, close: as of `lrp_conform.compare.compare`.
 
     Raises `LRPError`, one line, for files that cannot be read and arrays that do not fit.
     """
     net = load_onnx(model, convert=in_float64)
     if len(net.inputs) > 1:
-        raise LRPError(f"{model}: inputs {', '.join(net.inputs)}; files compare models of one input, use conformance.compare")
+        raise LRPError(f"{model}: inputs {', '.join(net.inputs)}; files compare models of one input, use lrp_conform.compare")
     norms = merge_batch_norm and any(isinstance(node.layer, BatchNorm) for node in net.nodes)
     net = merged(net) if merge_batch_norm else net
     net = stripped(net) if strip_softmax else net

@@ -47,7 +47,7 @@ def compare_keras(
     function of model and x that returns the relevance of x, and, if you like, layer name -> relevance at its output besides.
     options: of `compare_files`. Returns a `Comparison`. Raises ValueError in one line (`LRPError` is one).
     """
-    from conformance.compare.from_files import compare_files
+    from lrp_conform.compare.from_files import compare_files
     from lrp_ref.composites.presets import parsed
 
     analyzer, settings = "", dict[str, Any]()

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.compare.comparison import Comparison, compare
-from conformance.compare.libraries import EXPLAINERS, Question
-from conformance.compare.matching import matched, path_of
-from conformance.compare.recording import Call, recorded
+from lrp_conform.compare.comparison import Comparison, compare
+from lrp_conform.compare.libraries import EXPLAINERS, Question
+from lrp_conform.compare.matching import matched, path_of
+from lrp_conform.compare.recording import Call, recorded
 from lrp_ref import LRPError, load_onnx
 from lrp_ref.composites import Composite
 from lrp_ref.composites.presets import Asked, parsed

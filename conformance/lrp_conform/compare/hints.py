@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from conformance import model
-from conformance.case import Question
-from conformance.compare.check import agrees
-from conformance.deviations import BY_NAME, Deviation
-from conformance.network.reference import entry, settled
-from conformance.numbers import parse
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import Question
+from lrp_conform.cases.network_reference import entry, settled
+from lrp_conform.cases.numbers import parse
+from lrp_conform.compare.check import agrees
+from lrp_conform.judging.deviations import BY_NAME, Deviation
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites import Assign
 from lrp_ref.composites.kinds import MOVING

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from conformance.compare.recording import Call, recorded
+from lrp_conform.compare.recording import Call, recorded
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites.presets import Asked
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conformance.compare.given import Given, Message
-from conformance.compare.recording import Call
+from lrp_conform.compare.given import Given, Message
+from lrp_conform.compare.recording import Call
 from lrp_ref.arrays import Array
 from lrp_ref.layers import Add
 from lrp_ref.network import Network, inputs_of

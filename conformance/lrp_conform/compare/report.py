@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.compare.comparison import Comparison
+from lrp_conform.compare.comparison import Comparison
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.files import write_file
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.compare.check import Check, check
-from conformance.compare.given import Given
-from conformance.compare.hints import Alternative, Otherwise, hint
+from lrp_conform.compare.check import Check, check
+from lrp_conform.compare.given import Given
+from lrp_conform.compare.hints import Alternative, Otherwise, hint
 from lrp_ref.arrays import Array
 from lrp_ref.composites import Assign
 from lrp_ref.errors import forward_error, relevance_errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from conformance.operators import OPERATORS
+from lrp_conform.cases.operators import OPERATORS
 
 ZENNIT = {"alpha-beta": "AlphaBeta", "generalized-gamma": "Gamma", "z-plus": "ZPlus", "w-square": "WSquare", "flat": "Flat"}
 STABILIZERS = {"none": "", "signed_add": "", "clip": ", clip=True", "rms_scaled": ", norm_scale=True"}

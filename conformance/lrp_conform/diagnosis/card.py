@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from conformance.case import Case
-from conformance.changes import WEIGHTED
-from conformance.deviations import BY_NAME
-from conformance.diagnosis.forms import MEANING
-from conformance.diagnosis.inference import Inference, Shown, infer, nearest, shown
-from conformance.diagnosis.precision import precision
-from conformance.diagnosis.readings import AS_ASKED, asked, family
-from conformance.diagnosis.spans import Span, short
-from conformance.results import Result
+from lrp_conform.cases.layer import Case
+from lrp_conform.diagnosis.forms import MEANING
+from lrp_conform.diagnosis.inference import Inference, Shown, infer, nearest, shown
+from lrp_conform.diagnosis.precision import precision
+from lrp_conform.diagnosis.readings import AS_ASKED, asked, family
+from lrp_conform.diagnosis.spans import Span, short
+from lrp_conform.judging.changes import WEIGHTED
+from lrp_conform.judging.deviations import BY_NAME
+from lrp_conform.running.folder import Result
 
 UNTOLD = "not told apart by what was asked"
 ANY_AT_ZERO = "replace_zero, whatever the epsilon"  # where no denominator was 0

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance import judge
-from conformance.case import Case, Question, pose, rational_roots
-from conformance.diagnosis.spans import Span
-from conformance.numbers import exact_array, rational
+from lrp_conform.cases.layer import Case, Question, pose, rational_roots
+from lrp_conform.cases.numbers import exact_array, rational
+from lrp_conform.diagnosis.spans import Span
+from lrp_conform.judging import layer
 from lrp_ref.engine import normalized
 from lrp_ref.problem import Problem
 from lrp_ref.rounding import UNIT_ROUNDOFF
@@ -171,7 +171,7 @@ def _common(spans: list[Span | None]) -> Span | None:
 
 def relevances(case: Case, output: Mapping[str, Any]) -> list[Any] | None:
     """The relevances of an answer if their shapes are right, non-finite numbers allowed."""
-    found = judge.relevances(case, dict(output))
+    found = layer.relevances(case, dict(output))
     shapes = [case.expected[name].shape for name in case.answers]
     right = len(found) == len(shapes) and all(isinstance(a, np.ndarray) for a in found)
     return found if right and all(a.shape == s for a, s in zip(found, shapes, strict=True)) else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from conformance.diagnosis.denominators import Denominator
-from conformance.diagnosis.spans import ANY, Span
+from lrp_conform.diagnosis.denominators import Denominator
+from lrp_conform.diagnosis.spans import ANY, Span
 
 Form = Callable[[Denominator], Span | None]  # the epsilons with which a form gives this D; None if there are none
 

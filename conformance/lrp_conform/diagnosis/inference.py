@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from conformance import judge
-from conformance.case import Case, Question
-from conformance.diagnosis.denominators import Measurement, measured, relevances
-from conformance.diagnosis.forms import FORMS
-from conformance.diagnosis.readings import Reading, readings
-from conformance.diagnosis.spans import Span, consensus, short
-from conformance.numbers import parse, write
-from conformance.results import Result
+from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.numbers import parse, write
+from lrp_conform.diagnosis.denominators import Measurement, measured, relevances
+from lrp_conform.diagnosis.forms import FORMS
+from lrp_conform.diagnosis.readings import Reading, readings
+from lrp_conform.diagnosis.spans import Span, consensus, short
+from lrp_conform.judging import layer
+from lrp_conform.running.folder import Result
 from lrp_ref.arrays import LRPError
 from lrp_ref.stabilizers import KINDS
 
@@ -85,7 +85,7 @@ def nearest(inference: Inference) -> str | None:
     """The known deviation that reproduces an answer which no reading does."""
     for a, held in zip(inference.answers, inference.best[0].held, strict=True):
         finite = all(np.isfinite(r).all() for r in a.found)
-        names = judge.explanations(a.case, a.found, a.dtype, a.composed) if finite and not held else []
+        names = layer.explanations(a.case, a.found, a.dtype, a.composed) if finite and not held else []
         if names:
             return names[0].name
     return None
@@ -215,7 +215,7 @@ def _reproduced(a: Shown, question: Question, draft: _Draft) -> bool:
         return any(m is not None and m.denominators for m in draft.row)
     epsilon = a.stabilizer["epsilon"] if own is None else write(Fraction(short(own))) if own.bounded else "0"
     stabilizer = {"kind": kind, "epsilon": "0" if kind == "none" else epsilon, "sign_at_zero": str(draft.fit.at_zero)}
-    tau = judge.reproduces(a.case, a.found, a.dtype, question.with_rule(stabilizer=stabilizer), a.composed)
+    tau = layer.reproduces(a.case, a.found, a.dtype, question.with_rule(stabilizer=stabilizer), a.composed)
     return not tau > 1  # NaN speaks neither for nor against
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import lrp_ref as lrp
-from conformance.numbers import floats
+from lrp_conform.cases.numbers import floats
 from lrp_ref.gauges import allowed
 from lrp_ref.rounding import UNIT_ROUNDOFF
 

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 import lrp_ref as lrp
-from conformance import asking
-from conformance.diagnosis import jacobian
+from lrp_conform.diagnosis import jacobian
+from lrp_conform.running import ask
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
 Array = np.ndarray
@@ -90,7 +90,7 @@ def from_target(explain_target: Callable[[Array, int], tuple[Array, Array]]) -> 
         return {"y": np.asarray(y), "relevance": np.asarray(relevance)}
 
     def explain(x: Array, relevance: Array) -> tuple[Array, Array]:
-        answer = asking.compose(run_one, {"x": x, "relevance": relevance, "dtype": str(x.dtype)})
+        answer = ask.compose(run_one, {"x": x, "relevance": relevance, "dtype": str(x.dtype)})
         return answer["y"], answer["relevance"]
 
     return explain

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from conformance import judge
-from conformance.case import Case, pose
-from conformance.diagnosis.denominators import relevances
-from conformance.judge import PASSES
-from conformance.numbers import exact_array, rational
-from conformance.results import Result
+from lrp_conform.cases.layer import Case, pose
+from lrp_conform.cases.numbers import exact_array, rational
+from lrp_conform.diagnosis.denominators import relevances
+from lrp_conform.judging import layer
+from lrp_conform.judging.layer import PASSES
+from lrp_conform.running.folder import Result
 from lrp_ref.engine import normalized
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
@@ -100,15 +100,15 @@ def _both_ways(coarse: list[Result], cases: dict[str, Case]) -> bool:
     ways: set[float] = set()
     for r in coarse:
         case = cases[r.case]
-        for got, want in zip(judge.relevances(case, dict(r.output or {})), judge.expected(case, r.dtype).expected, strict=True):
+        for got, want in zip(layer.relevances(case, dict(r.output or {})), layer.expected(case, r.dtype).expected, strict=True):
             ways |= set(np.sign((got - want) * want).reshape(-1).tolist())
     return ways >= {1.0, -1.0}
 
 
 def _explained(r: Result, case: Case) -> bool:
     """Whether a known deviation reproduces an answer whose model is right."""
-    found = judge.relevances(case, dict(r.output or {}))
-    return r.verdict == "nonconformant" and bool(judge.explanations(case, found, r.dtype))
+    found = layer.relevances(case, dict(r.output or {}))
+    return r.verdict == "nonconformant" and bool(layer.explanations(case, found, r.dtype))
 
 
 def _finite(r: Result, case: Case) -> bool:
@@ -118,7 +118,7 @@ def _finite(r: Result, case: Case) -> bool:
 
 def _errors(r: Result, case: Case) -> Iterable[tuple[np.ndarray, str]]:
     assert r.output is not None
-    for name, got in zip(case.answers, judge.relevances(case, dict(r.output)), strict=True):
+    for name, got in zip(case.answers, layer.relevances(case, dict(r.output)), strict=True):
         yield np.abs(got.astype(np.float64) - case.expected_floats[name]), name
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from conformance import asking, model
-from conformance.adapter import Candidate
-from conformance.case import Case, Question
-from conformance.diagnosis.posed import posed
-from conformance.numbers import parse
-from conformance.recipes.common import Draw, integers, node, spec, stab
-from conformance.results import Result
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.numbers import parse
+from lrp_conform.diagnosis.question_as_case import posed
+from lrp_conform.making.recipes.common import Draw, integers, node, spec, stab
+from lrp_conform.running import ask
+from lrp_conform.running.folder import Result
 from lrp_ref.arrays import LRPError
 from lrp_ref.rules import RULES
 
@@ -64,7 +65,7 @@ def probe(
 
 def asked(candidate: Candidate, case: Case, dtype: str, device: str = "cpu") -> Result:
     """The result of one question, before any name is looked for."""
-    judgement, output = asking.judged(candidate, case, dtype, device)
+    judgement, output = ask.judged(candidate, case, dtype, device)
     identity = (case.id, case.uid, case.feature, candidate.name, candidate.version, dtype, device)
     return Result(*identity, tuple(sorted(case.features)), judgement, 0.0, output=output)
 

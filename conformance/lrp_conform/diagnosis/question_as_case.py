@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from conformance import generate, model
-from conformance.case import Answer, Case, Question, answer, rational_roots
-from conformance.golden import uid_of
-from conformance.numbers import floats, tensor, write
-from conformance.recipes.common import Recipe, exact_formats
+from lrp_conform.cases import model
+from lrp_conform.cases.golden import uid_of
+from lrp_conform.cases.layer import Answer, Case, Question, answer, rational_roots
+from lrp_conform.cases.numbers import floats, tensor, write
+from lrp_conform.making import generate
+from lrp_conform.making.recipes.common import Recipe, exact_formats
 
 Json = dict[str, Any]
 

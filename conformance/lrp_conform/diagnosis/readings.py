@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from conformance import model
-from conformance.case import Question
-from conformance.changes import AVERAGES, BIASED, ONE_SIDED, ONE_TO_ONE, SUMS, WEIGHTED, hears_bias, linear
-from conformance.deviations import BY_NAME
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import Question
+from lrp_conform.judging.changes import AVERAGES, BIASED, ONE_SIDED, ONE_TO_ONE, SUMS, WEIGHTED, hears_bias, linear
+from lrp_conform.judging.deviations import BY_NAME
 from lrp_ref.arrays import LRPError
 from lrp_ref.rules import CONVENTIONS
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.case import Case
-from conformance.diagnosis import spelled
-from conformance.golden import AnyCase
-from conformance.results import Result
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.cases.layer import Case
+from lrp_conform.diagnosis import calls
+from lrp_conform.running.folder import Result
 
 Asked = Mapping[str, Any]
 DTYPES = {"float64": "torch.float64", "float32": "torch.float32", "float16": "torch.float16"}
@@ -115,7 +115,7 @@ def _zennit(asked: Asked) -> list[str] | None:
     (node,), rule = asked["nodes"], asked["rules"][asked["nodes"][0]["name"]]
     several = isinstance(asked["x"], list)
     made = ["layer = zennit.layer.Sum(dim=-1)"] if node["op"] == "add" else _module(node, asked["dtype"])
-    called = spelled.zennit(node, rule)
+    called = calls.zennit(node, rule)
     if made is None or called is None:
         return None
     if several:
@@ -134,7 +134,7 @@ def _zennit(asked: Asked) -> list[str] | None:
 
 def _captum(asked: Asked) -> list[str] | None:
     (node,), rule = asked["nodes"], asked["rules"][asked["nodes"][0]["name"]]
-    made, called = _module(node, asked["dtype"]), spelled.captum(node, rule)
+    made, called = _module(node, asked["dtype"]), calls.captum(node, rule)
     if made is None or called is None or isinstance(asked["x"], list):
         return None
     head = [

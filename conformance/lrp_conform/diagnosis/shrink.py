@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from conformance import asking, judge
-from conformance.adapter import Candidate
-from conformance.case import Case, Question
-from conformance.deviations import apply
-from conformance.diagnosis.posed import posed
-from conformance.diagnosis.probes import asked
-from conformance.diagnosis.smaller import fewer, plainer, size
-from conformance.judge import FAILURES, Judgement
-from conformance.naming import resolve
-from conformance.numbers import parse
-from conformance.results import Result
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.numbers import parse
+from lrp_conform.diagnosis.probes import asked
+from lrp_conform.diagnosis.question_as_case import posed
+from lrp_conform.diagnosis.smaller import fewer, plainer, size
+from lrp_conform.judging import layer
+from lrp_conform.judging.deviations import apply
+from lrp_conform.judging.layer import FAILURES, Judgement
+from lrp_conform.judging.layer_naming import resolve
+from lrp_conform.running import ask
+from lrp_conform.running.folder import Result
 from lrp_ref.arrays import LRPError
 
 ASKS, SECONDS = 300, 60.0
@@ -99,15 +100,15 @@ class _Search:
             return None
         self.spent += 1
         self._progress(1)
-        judgement, self._output = asking.judged(self._candidate, case, self._dtype, self._device)
+        judgement, self._output = ask.judged(self._candidate, case, self._dtype, self._device)
         return judgement
 
     def begin(self, case: Case, first: Judgement) -> None:
         """Remember how the first answer deviates."""
         self._verdict = first.verdict
         if first.verdict == "nonconformant" and self._output is not None:
-            found = judge.relevances(case, dict(self._output))
-            explained = judge.explanations(case, found, self._dtype, self._candidate.one_hot)
+            found = layer.relevances(case, dict(self._output))
+            explained = layer.explanations(case, found, self._dtype, self._candidate.one_hot)
             self._names = explained[0].names if explained else ()
 
     def first(self, steps: Callable[[Question], Iterable[Question]], best: Case) -> Case | None:
@@ -137,6 +138,6 @@ class _Search:
             return True
         assert self._output is not None
         changed = apply(self._names, case.question)
-        found = judge.relevances(case, dict(self._output))
+        found = layer.relevances(case, dict(self._output))
         composed = self._candidate.one_hot
-        return changed is not None and judge.reproduces(case, found, self._dtype, changed, composed) <= 1
+        return changed is not None and layer.reproduces(case, found, self._dtype, changed, composed) <= 1

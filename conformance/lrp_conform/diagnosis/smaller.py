@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.case import Question
-from conformance.model import operator
-from conformance.numbers import exact_array, parse, rational, tensor
-from conformance.recipes.common import outputs
+from lrp_conform.cases.layer import Question
+from lrp_conform.cases.model import operator
+from lrp_conform.cases.numbers import exact_array, parse, rational, tensor
+from lrp_conform.making.recipes.common import outputs
 
 Json = dict[str, Any]
 Tensors = dict[tuple[str, str], np.ndarray]  # by ("params" | "inputs" | "rule", name)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from conformance import mistakes
-from conformance.case import Question
-from conformance.changes import (
+from lrp_conform.cases.layer import Question
+from lrp_conform.judging import mistakes
+from lrp_conform.judging.changes import (  # fmt: skip
     ONE_TO_ONE,
     POOLS,
     WEIGHTED,
@@ -34,7 +34,7 @@ from conformance.changes import (
     rule,
     stabilizer,
     word,
-)  # fmt: skip
+)
 from lrp_ref.dialects import DIALECTS
 from lrp_ref.layers.normalization import LINEARIZATIONS as NORMS
 from lrp_ref.rules import CONVENTIONS

@@ -3,22 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conformance import judge as layers
-from conformance import naming
-from conformance.case import Case
-from conformance.golden import AnyCase
-from conformance.judge import Judgement, Target
-from conformance.network import judge as networks
-from conformance.network import naming as network_naming
-from conformance.network.case import NetworkCase
-from conformance.results import Result
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.cases.layer import Case
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.judging import layer, layer_naming, network, network_naming
+from lrp_conform.judging.layer import Judgement, Target
+from lrp_conform.running.folder import Result
 
 
 def judge(case: AnyCase, output: dict[str, Any], dtype: str, composed: bool = False) -> Judgement:
     """The verdict on `output`, before dialects are searched."""
     if isinstance(case, NetworkCase):
-        return networks.judge(case, output, dtype, composed)
-    return layers.judge(case, output, dtype, composed)
+        return network.judge(case, output, dtype, composed)
+    return layer.judge(case, output, dtype, composed)
 
 
 def resolve(results: list[Result], cases: Sequence[AnyCase], composed: bool = False) -> list[Result]:
@@ -26,19 +23,19 @@ def resolve(results: list[Result], cases: Sequence[AnyCase], composed: bool = Fa
     together = [case for case in cases if isinstance(case, NetworkCase)]
     if together:
         return network_naming.resolve(results, together, composed)
-    return naming.resolve(results, [case for case in cases if isinstance(case, Case)], composed)
+    return layer_naming.resolve(results, [case for case in cases if isinstance(case, Case)], composed)
 
 
 def zero_is_expected(case: AnyCase, dtype: str) -> bool:
     """Whether an output that relevance arrives at may honestly be 0 at `dtype`."""
-    return networks.zero_is_expected(case, dtype) if isinstance(case, NetworkCase) else layers.zero_is_expected(case, dtype)
+    return network.zero_is_expected(case, dtype) if isinstance(case, NetworkCase) else layer.zero_is_expected(case, dtype)
 
 
 def compared(case: AnyCase, output: Mapping[str, Any], dtype: str, composed: bool = False) -> tuple[list[Any], Target | None]:
     """The relevances of an answer in the order of `case.answers`, and what they are held against; None if nothing is."""
     if not isinstance(case, NetworkCase):
-        found = layers.relevances(case, dict(output))
-        return found, None if len(found) != len(case.answers) else layers.expected(case, dtype, composed)
-    found = networks.relevances(output)
+        found = layer.relevances(case, dict(output))
+        return found, None if len(found) != len(case.answers) else layer.expected(case, dtype, composed)
+    found = network.relevances(output)
     judged = len(found) == len(case.answers) and dtype in case.data["bounds"]
-    return found, networks.target(case, dtype, composed) if judged else None
+    return found, network.target(case, dtype, composed) if judged else None

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.case import Answer, Case, Question, answer
-from conformance.deviations import BY_NAME, Deviation, applicable, apply, libraries, padded, pairs
-from conformance.numbers import float_array, floats, nearest, parse, rational
+from lrp_conform.cases.layer import Answer, Case, Question, answer
+from lrp_conform.cases.numbers import float_array, floats, nearest, parse, rational
+from lrp_conform.judging.deviations import BY_NAME, Deviation, applicable, apply, libraries, padded, pairs
 from lrp_ref.gauges import allowed
 from lrp_ref.rounding import UNIT_ROUNDOFF, allowed_forward
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
-from conformance import judge
-from conformance.case import Case
-from conformance.deviations import applied
-from conformance.judge import PASSES, Explanation
-from conformance.results import Result
+from lrp_conform.cases.layer import Case
+from lrp_conform.judging import layer
+from lrp_conform.judging.deviations import applied
+from lrp_conform.judging.layer import PASSES, Explanation
+from lrp_conform.running.folder import Result
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
 FOR, AGAINST, OPEN, SILENT = "for", "against", "open", "silent"
@@ -43,7 +43,7 @@ def resolve(results: list[Result], cases: list[Case], composed: bool = False) ->
 
     found = fitting(hypotheses.values())
     if not found:  # one case may show one half of a dialect, another case the other
-        unions = (judge.union(a, b) for a, b in combinations(hypotheses.values(), 2))
+        unions = (layer.union(a, b) for a, b in combinations(hypotheses.values(), 2))
         found = fitting({e.names: e for e in unions}.values())
     most = max((n for _, n in found), default=0)  # where a bound is hopeless a case neither supports nor refutes
     common = _first([e for e, n in found if n == most])
@@ -53,8 +53,8 @@ def resolve(results: list[Result], cases: list[Case], composed: bool = False) ->
 def _explain(case: Case, result: Result, composed: bool, only: list[tuple[str, ...]] | None = None) -> list[Explanation]:
     """The deviations that reproduce the result's raw output; `only` these, or all of them."""
     assert result.output is not None
-    found = judge.relevances(case, dict(result.output))
-    return judge.explanations(case, found, result.dtype, composed, only)
+    found = layer.relevances(case, dict(result.output))
+    return layer.explanations(case, found, result.dtype, composed, only)
 
 
 def _speaks(case: Case, result: Result, explanation: Explanation, composed: bool) -> str:
@@ -62,8 +62,8 @@ def _speaks(case: Case, result: Result, explanation: Explanation, composed: bool
     question = None if case.is_pattern else applied(explanation.names, case.question)
     if question is None or result.output is None:
         return SILENT
-    found = judge.relevances(case, dict(result.output))
-    tau = judge.reproduces(case, found, result.dtype, question, composed)
+    found = layer.relevances(case, dict(result.output))
+    tau = layer.reproduces(case, found, result.dtype, question, composed)
     return OPEN if math.isnan(tau) else AGAINST if tau > 1 else FOR
 
 

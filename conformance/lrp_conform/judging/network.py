@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.judge import Judgement, Target, bit_equal, element, forward_mismatch, invalid, ratio, vacuous
-from conformance.network.case import NetworkCase
-from conformance.numbers import float_array, floats
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.numbers import float_array, floats
+from lrp_conform.judging.layer import Judgement, Target, bit_equal, element, forward_mismatch, invalid, ratio, vacuous
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
 Array = Any

@@ -6,13 +6,13 @@ from glob import escape
 from itertools import chain
 from typing import Any
 
-from conformance import model
-from conformance.case import Question
-from conformance.changes import linear
-from conformance.deviations import BY_NAME
-from conformance.network.case import NetworkCase
-from conformance.network.presets import PRESETS
-from conformance.network.reference import Asked, spelled
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import Question
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.network_reference import Asked, spelled
+from lrp_conform.cases.presets import PRESETS
+from lrp_conform.judging.changes import linear
+from lrp_conform.judging.deviations import BY_NAME
 from lrp_ref.composites import Assign, Composite
 from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.rules import CONVENTIONS

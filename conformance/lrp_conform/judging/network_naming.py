@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from conformance.judge import PASSES, Target, ratio, vacuous
-from conformance.network import judge
-from conformance.network.case import NetworkCase
-from conformance.network.hypotheses import Hypothesis, hypotheses
-from conformance.numbers import floats
-from conformance.results import Result
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.numbers import floats
+from lrp_conform.judging import network
+from lrp_conform.judging.layer import PASSES, Target, ratio, vacuous
+from lrp_conform.judging.network_deviations import Hypothesis, hypotheses
+from lrp_conform.running.folder import Result
 from lrp_ref import LRPError
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
@@ -44,7 +44,7 @@ def _contradicts(title: str, case: NetworkCase, result: Result, composed: bool) 
 def _reproduces(found: Hypothesis, case: NetworkCase, result: Result, composed: bool) -> bool:
     """Whether a reading gives the answer, within its own bound."""
     assert result.output is not None
-    got = judge.relevances(result.output)
+    got = network.relevances(result.output)
     try:
         rough = found.asked.explain("float64").at
         near = [rough[name] for name in case.answers]

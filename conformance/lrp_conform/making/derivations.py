@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.case import WAYS, Answer, Question, evaluate, pose, propagated
-from conformance.judge import Target, ratio
-from conformance.numbers import exact_array, float_array, floats, rational, tensor
+from lrp_conform.cases.layer import WAYS, Answer, Question, evaluate, pose, propagated
+from lrp_conform.cases.numbers import exact_array, float_array, floats, rational, tensor
+from lrp_conform.judging.layer import Target, ratio
 from lrp_ref.arrays import absolute
 from lrp_ref.engine import Share, as_tuple, normalized
 from lrp_ref.gauges import allowed, gauges
@@ -24,7 +24,7 @@ from lrp_ref.rounding import allowed_forward
 Json = dict[str, Any]
 Values = tuple[list[int], list[Fraction]]  # a shape, and the elements in row-major order
 Account = dict[str, Values] | str  # what a derivation says of every quantity, or why it says nothing
-TESTS = Path(__file__).resolve().parent.parent / "tests"
+TESTS = Path(__file__).resolve().parents[3] / "tests"
 COLUMNS = ("bias", "stabilizer", "dropped")
 INSEPARABLE = ("generalized-gamma", "z-box")  # sums of products, whose absolute values have no structure
 

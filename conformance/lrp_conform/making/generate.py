@@ -16,26 +16,27 @@ import numpy as np
 from flint import arb
 
 import lrp_ref as lrp
-from conformance import golden, model, schema, tables
-from conformance.case import Answer, answer, pose, propagated
-from conformance.derivations import CertificateError, NoSourceTree, compared, derivations
-from conformance.deviations import applicable
-from conformance.golden import uid_of
-from conformance.golden_text import CaseText, case_text, file_text, manifest_text, read_cases
-from conformance.judge import Target, target_of
-from conformance.network import build as network
-from conformance.numbers import ball_array, exact_array, parse, rational, tensor, write
-from conformance.recipes import found as filed
-from conformance.recipes import kinds, layers, named, networks, rules, vectors
-from conformance.recipes.common import PRECISION, Recipe, Search, exact_formats
-from conformance.recipes.networks import NetworkRecipe
+from lrp_conform.cases import golden, model, schema
+from lrp_conform.cases.golden import uid_of
+from lrp_conform.cases.layer import Answer, answer, pose, propagated
+from lrp_conform.cases.numbers import ball_array, exact_array, parse, rational, tensor, write
+from lrp_conform.judging.deviations import applicable
+from lrp_conform.judging.layer import Target, target_of
+from lrp_conform.making import golden_tables
+from lrp_conform.making import networks as network
+from lrp_conform.making.derivations import CertificateError, NoSourceTree, compared, derivations
+from lrp_conform.making.golden_text import CaseText, case_text, file_text, manifest_text, read_cases
+from lrp_conform.making.recipes import found as filed
+from lrp_conform.making.recipes import kinds, layers, networks, rules, users_questions, vectors
+from lrp_conform.making.recipes.common import PRECISION, Recipe, Search, exact_formats
+from lrp_conform.making.recipes.networks import NetworkRecipe
 from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.files import write_file
 from lrp_ref.rules import CONVENTIONS
 
 EDITION = "2026.11"
 DTYPES = ("float16", "float32", "float64")  # coarse to fine
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 MANIFEST = "manifest.json"
 FEW = 24  # cases that are made sooner than a pool of processes starts
 Json = dict[str, Any]
@@ -50,7 +51,7 @@ class NoRecipe(LookupError):
 def recipes() -> dict[str, list[AnyRecipe]]:
     """Every recipe, by group."""
     found: dict[str, list[AnyRecipe]] = {}
-    for source in (vectors, rules, layers, named, kinds, filed, networks):
+    for source in (vectors, rules, layers, users_questions, kinds, filed, networks):
         for group, cases in source.recipes().items():
             found.setdefault(group, []).extend(cases)
     ids = [r.id for cases in found.values() for r in cases]
@@ -133,7 +134,7 @@ def _build_named(id_: str) -> Json:
 def written() -> dict[str, str]:
     """What is written from the tables of operators and rules alone: the schema, and the README's tables."""
     text = (ROOT / "golden/README.md").read_text(encoding="utf-8")
-    return {"schema.json": schema.text(), "README.md": tables.readme(text)}
+    return {"schema.json": schema.text(), "README.md": golden_tables.readme(text)}
 
 
 def write_files(files: dict[str, str], root: Path) -> None:
@@ -425,6 +426,6 @@ def _apart(a: Target, b: Target) -> bool:
 
 def _pattern(recipe: Recipe) -> Json:
     """A case of pattern statistics: the answer is the pattern matrix."""
-    from conformance.pattern_goldens import pattern_case
+    from lrp_conform.making.patterns import pattern_case
 
     return _with_uid(pattern_case(recipe, EDITION))

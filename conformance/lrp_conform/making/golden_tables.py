@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from textwrap import wrap
 
 import lrp_ref as lrp
-from conformance import entries, model
-from conformance.operators import OPERATORS, Attr, Operator
+from lrp_conform.cases import entries, model
+from lrp_conform.cases.operators import OPERATORS, Attr, Operator
 from lrp_ref.rules import BIAS, CONVENTIONS, MEANINGS
 from lrp_ref.stabilizers import KINDS, row
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance import golden
-from conformance.golden import GoldenError
-from conformance.network import build as network
-from conformance.recipes.notes import NOTES
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import GoldenError
+from lrp_conform.making import networks
+from lrp_conform.making.recipes.notes import NOTES
 
 Json = dict[str, Any]
 _CASES, _BETWEEN, _END = ' "cases": [\n', ",\n", "\n ]\n}\n"
@@ -32,7 +32,7 @@ def case_text(case: Json) -> CaseText:
 
 def _laid_out(case: Json) -> str:
     if "composite" in case:
-        return network.text(case, 2)
+        return networks.text(case, 2)
     rows = [f"   {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, separators=(',', ':'))}" for k, v in case.items()]
     return "{\n" + ",\n".join(rows) + "\n  }"
 

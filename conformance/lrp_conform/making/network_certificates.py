@@ -3,9 +3,9 @@
 from fractions import Fraction
 from typing import Any
 
-from conformance.derivations import from_tests
-from conformance.network.reference import Asked
-from conformance.numbers import rational
+from lrp_conform.cases.network_reference import Asked
+from lrp_conform.cases.numbers import rational
+from lrp_conform.making.derivations import from_tests
 
 Json = dict[str, Any]
 COLUMNS = ("bias", "stabilizer", "dropped")

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from conformance import model
-from conformance.case import Question
-from conformance.derivations import CertificateError
-from conformance.golden import uid_of
-from conformance.network.certificates import disagreement
-from conformance.network.reference import Asked, unbiased
-from conformance.numbers import exact_array, parse, tensor, write
-from conformance.recipes.common import PRECISION, exact_formats
-from conformance.recipes.networks import NetworkRecipe
+from lrp_conform.cases import model
+from lrp_conform.cases.golden import uid_of
+from lrp_conform.cases.layer import Question
+from lrp_conform.cases.network_reference import Asked, unbiased
+from lrp_conform.cases.numbers import exact_array, parse, tensor, write
+from lrp_conform.making.derivations import CertificateError
+from lrp_conform.making.network_certificates import disagreement
+from lrp_conform.making.recipes.common import PRECISION, exact_formats
+from lrp_conform.making.recipes.networks import NetworkRecipe
 from lrp_ref import NetworkBounds
 
 Json = dict[str, Any]

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 import lrp_ref as lrp
-from conformance import model
-from conformance.numbers import exact_array, floats, rational, tensor
-from conformance.recipes.common import Recipe
+from lrp_conform.cases import model
+from lrp_conform.cases.numbers import exact_array, floats, rational, tensor
+from lrp_conform.making.recipes.common import Recipe
 
 Json = dict[str, Any]
 

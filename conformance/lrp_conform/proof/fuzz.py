@@ -14,12 +14,13 @@ import hypothesis
 from hypothesis import strategies as st
 
 import lrp_ref as lrp
-from conformance import generate, model
-from conformance.case import Answer, Question
-from conformance.derivations import Disagreement, compared, derivations, excess, from_tests, rounded
-from conformance.operators import OPERATORS
-from conformance.recipes import found as filed
-from conformance.recipes.common import Recipe
+from lrp_conform.cases import model
+from lrp_conform.cases.layer import Answer, Question
+from lrp_conform.cases.operators import OPERATORS
+from lrp_conform.making import generate
+from lrp_conform.making.derivations import Disagreement, compared, derivations, excess, from_tests, rounded
+from lrp_conform.making.recipes import found as filed
+from lrp_conform.making.recipes.common import Recipe
 
 Place = tuple[str, str]  # a rule and an op
 DTYPES = ("float64", "float32", "float16")

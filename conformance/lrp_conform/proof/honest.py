@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.case import Case, pose
-from conformance.numbers import float_array
+from lrp_conform.cases.layer import Case, pose
+from lrp_conform.cases.numbers import float_array
 from lrp_ref.arrays import where
 from lrp_ref.engine import parts_of
 from lrp_ref.problem import Problem

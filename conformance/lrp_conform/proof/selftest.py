@@ -8,13 +8,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from conformance import selftest_world, stable
-from conformance.adapter import Candidate
-from conformance.case import DEFAULT, WAYS, Case, Question, Way, evaluate
-from conformance.deviations import BY_NAME, Deviation, applicable
-from conformance.judge import PASSES, judge
-from conformance.profiles import PROFILES
-from conformance.runner import run
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases.layer import DEFAULT, WAYS, Case, Question, Way, evaluate
+from lrp_conform.cases.profiles import PROFILES
+from lrp_conform.judging.deviations import BY_NAME, Deviation, applicable
+from lrp_conform.judging.layer import PASSES, judge
+from lrp_conform.proof import honest, worlds
+from lrp_conform.running.runner import run
 
 DTYPES = ("float64", "float32", "float16")
 SAMPLE = 2  # cases of every profile on which a mutant is run at every dtype
@@ -108,7 +108,7 @@ def stable_family(cases: list[Case], proof: Proof, advance: Callable[[int], None
             if dtype not in case.data["representable_in"] or case.is_pattern:
                 continue
             with np.errstate(all="ignore"):
-                members = stable.family(case, dtype) if stable.plain(case) else []
+                members = honest.family(case, dtype) if honest.plain(case) else []
                 members += [(f"reference, {way}", correct(case.question, dtype, way)) for way in WAYS]
             for name, output in members:
                 found = judge(case, output, dtype)
@@ -267,9 +267,9 @@ def _key(asked: dict[str, Any]) -> tuple[Any, ...]:
 def world_mutants(cases: list[Case], proof: Proof) -> None:
     """Bounds, goldens and processes that are a little off."""
     for name, said in (
-        ("answers half a bound inside and outside of one", selftest_world.edges(cases, DTYPES, correct)),
-        ("goldens with one unit flipped", selftest_world.golden_mutants(cases[::GOLDEN_STEP])),
-        ("processes that misbehave", selftest_world.process_mutants(cases)),
+        ("answers half a bound inside and outside of one", worlds.edges(cases, DTYPES, correct)),
+        ("goldens with one unit flipped", worlds.golden_mutants(cases[::GOLDEN_STEP])),
+        ("processes that misbehave", worlds.process_mutants(cases)),
     ):
         told = list(said)
         proof.world[name] = len(told)

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from conformance import golden, runner
-from conformance.case import Case, answer
-from conformance.judge import PASSES, judge
-from conformance.numbers import exact_array, parse, write
-from conformance.sources import Source, load
-from conformance.wire.harness import Limits
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case, answer
+from lrp_conform.cases.numbers import exact_array, parse, write
+from lrp_conform.judging.layer import PASSES, judge
+from lrp_conform.running import runner
+from lrp_conform.wire.harness import Limits
 
 UNIT = {"float64": Fraction(1, 2**53), "float32": Fraction(1, 2**24), "float16": Fraction(1, 2**11)}
 TINY = {"float64": Fraction(1, 2**1074), "float32": Fraction(1, 2**149), "float16": Fraction(1, 2**24)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from conformance.golden import AnyCase
-from conformance.profiles import PROFILES, Profile
-from conformance.report.gather import KIND_OF, PASSING, Evidence, System
-from conformance.report.text import short, slug
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.cases.profiles import PROFILES, Profile
+from lrp_conform.report.gather import KIND_OF, PASSING, Evidence, System
+from lrp_conform.report.text import short, slug
 
 # A case is as good as its worst answer over dtypes and devices.
 _WORST = ("wrong", "broken", "declined", "unsupported", "indeterminate", "dialect", "normwise", *reversed(PASSING))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from conformance.case import Case
-from conformance.diagnosis.card import Card, card
-from conformance.report.gather import Evidence
+from lrp_conform.cases.layer import Case
+from lrp_conform.diagnosis.card import Card, card
+from lrp_conform.report.gather import Evidence
 
 
 def cards(evidence: Evidence) -> list[Card]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from conformance import golden
-from conformance.golden import AnyCase
-from conformance.profiles import PROFILES
-from conformance.results import ReportError, Result, Run
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.cases.profiles import PROFILES
+from lrp_conform.running.folder import ReportError, Result, Run
 
 
 class Kind(NamedTuple):

@@ -13,11 +13,11 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 import lrp_ref
-from conformance import golden
-from conformance.report import cards, formulas, trend
-from conformance.report.gather import KINDS, Evidence, Row, System, layer_of
-from conformance.report.payload import embedded, payload
-from conformance.report.text import short
+from lrp_conform.cases import golden
+from lrp_conform.report import cards, formulas, trend
+from lrp_conform.report.gather import KINDS, Evidence, Row, System, layer_of
+from lrp_conform.report.payload import embedded, payload
+from lrp_conform.report.text import short
 
 STYLES = ("style.css", "case.css")
 SCRIPTS = ("data.js", "pictures.js", "case.js", "list.js", "main.js")
@@ -100,7 +100,7 @@ def _policy(script: str, style: str) -> str:
 
 
 def _page(name: str) -> str:
-    return files("conformance.report").joinpath("page", name).read_text(encoding="utf-8")
+    return files("lrp_conform.report").joinpath("page", name).read_text(encoding="utf-8")
 
 
 @cache

@@ -10,19 +10,19 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from conformance import judging
-from conformance.case import Case
-from conformance.diagnosis.repro import repro
-from conformance.golden import AnyCase
-from conformance.judge import VERDICTS, Target
-from conformance.network.case import NetworkCase
-from conformance.network.show import described, layer
-from conformance.profiles import PROFILES
-from conformance.report import formulas
-from conformance.report.gather import KINDS, Evidence, System
-from conformance.report.text import LONGEST, short
-from conformance.report.text import evidence as evidence_of
-from conformance.results import Result
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.cases.layer import Case
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.profiles import PROFILES
+from lrp_conform.diagnosis.repro import repro
+from lrp_conform.judging import judge
+from lrp_conform.judging.layer import VERDICTS, Target
+from lrp_conform.report import formulas
+from lrp_conform.report.gather import KINDS, Evidence, System
+from lrp_conform.report.show_network import described, layer
+from lrp_conform.report.text import LONGEST, short
+from lrp_conform.report.text import evidence as evidence_of
+from lrp_conform.running.folder import Result
 from lrp_ref.printable import printable
 
 MOST = 4096  # elements of an answer that are worth a picture
@@ -156,7 +156,7 @@ def _result(evidence: Evidence, system: System, r: Result, number: int, texts: T
     if r.deterministic is False:
         record["u"] = 1
     if case is not None and r.output is not None and r.verdict != "exact":
-        found, target = judging.compared(case, r.output, r.dtype, evidence.composed(system))
+        found, target = judge.compared(case, r.output, r.dtype, evidence.composed(system))
         record["a"] = _answer(case, r, found, target)
         if all(map(_numeric, found)):
             record["p"] = texts(repro(case, r), LONGEST_CODE)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance import golden
-from conformance.adapter import AdapterError
-from conformance.judge import VERDICTS
-from conformance.results import Result, Run
+from lrp_conform.candidates.adapter import AdapterError
+from lrp_conform.cases import golden
+from lrp_conform.judging.layer import VERDICTS
+from lrp_conform.running.folder import Result, Run
 
 
 @dataclass(frozen=True)

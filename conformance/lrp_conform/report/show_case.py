@@ -6,11 +6,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from conformance.case import Case, pose
-from conformance.golden import AnyCase
-from conformance.network.case import NetworkCase
-from conformance.network.show import show as show_network
-from conformance.numbers import exact_array
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.cases.layer import Case, pose
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.numbers import exact_array
+from lrp_conform.report.show_network import show as show_network
 from lrp_ref.engine import normalized
 
 WIDEST = 16  # matrices of more columns are described, not printed

@@ -5,8 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from conformance.network.case import NetworkCase
-from conformance.numbers import exact_array, floats, parse
+from lrp_conform.cases.network import NetworkCase
+from lrp_conform.cases.numbers import exact_array, floats, parse
 
 Json = dict[str, Any]
 COLUMNS = ("arrived", "received", "bias", "stabilizer", "dropped")

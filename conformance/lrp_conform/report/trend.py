@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from conformance.report.gather import Cell, Evidence, Row, System
+from lrp_conform.report.gather import Cell, Evidence, Row, System
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from conformance.case import Case
-from conformance.report.badges import badges
-from conformance.report.gather import gather
-from conformance.report.html import html
-from conformance.report.junit import junit
-from conformance.report.markdown import markdown
-from conformance.results import ReportError, Run
+from lrp_conform.cases.layer import Case
+from lrp_conform.report.badges import badges
+from lrp_conform.report.gather import gather
+from lrp_conform.report.html import html
+from lrp_conform.report.junit import junit
+from lrp_conform.report.markdown import markdown
+from lrp_conform.running.folder import ReportError, Run
 from lrp_ref.arrays import LRPError
 from lrp_ref.files import write_file
 

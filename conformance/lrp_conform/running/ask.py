@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from conformance import judging
-from conformance.adapter import Candidate
-from conformance.builders import Unsupported
-from conformance.golden import AnyCase
-from conformance.judge import Judgement
-from conformance.wire.harness import Broken, Crashed, Stopped, TimedOut
-from conformance.wire.remote import Exhausted, RemoteError
+from lrp_conform.builders import Unsupported
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.judging import judge
+from lrp_conform.judging.layer import Judgement
+from lrp_conform.wire.harness import Broken, Crashed, Stopped, TimedOut
+from lrp_conform.wire.remote import Exhausted, RemoteError
 
 Array = Any
 
@@ -38,7 +38,7 @@ def judged(candidate: Candidate, case: AnyCase, dtype: str, device: str) -> tupl
     if failure is not None:
         return failure, None
     assert output is not None
-    return judging.judge(case, dict(output), dtype, composed=candidate.one_hot), output
+    return judge.judge(case, dict(output), dtype, composed=candidate.one_hot), output
 
 
 def answer(candidate: Candidate, case: AnyCase, dtype: str, device: str) -> tuple[Judgement | None, Mapping[str, Any] | None]:
@@ -52,7 +52,7 @@ def answer(candidate: Candidate, case: AnyCase, dtype: str, device: str) -> tupl
     except (SystemExit, GeneratorExit) as end:
         return _no("crash", f"{type(end).__name__}: the candidate tried to end the process"), None
     except NotComposable as why:
-        return _no("indeterminate" if judging.zero_is_expected(case, dtype) else "forward-mismatch", why), None
+        return _no("indeterminate" if judge.zero_is_expected(case, dtype) else "forward-mismatch", why), None
     except InvalidAnswer as why:
         return _no("invalid-output", why), None
     except ImportError as why:

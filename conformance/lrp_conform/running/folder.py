@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import lrp_ref
-from conformance import golden
-from conformance.adapter import Candidate
-from conformance.judge import FAILURES, VERDICTS, Judgement
-from conformance.wire.messages import MessageError, decode, encode
+from lrp_conform.candidates.adapter import Candidate
+from lrp_conform.cases import golden
+from lrp_conform.judging.layer import FAILURES, VERDICTS, Judgement
+from lrp_conform.wire.messages import MessageError, decode, encode
 from lrp_ref.arrays import LRPError
 from lrp_ref.files import write_file
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from conformance import golden, judging, runner
-from conformance.golden import AnyCase
-from conformance.judge import Judgement
-from conformance.results import IDENTITY, ReportError, Result, Run
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.judging import judge
+from lrp_conform.judging.layer import Judgement
+from lrp_conform.running import runner
+from lrp_conform.running.folder import IDENTITY, ReportError, Result, Run
 
 
 def rejudge(run: Run, cases: Iterable[AnyCase]) -> Run:
@@ -32,7 +34,7 @@ def _again(results: list[Result], known: dict[str, AnyCase], composed: bool) -> 
     """The results of one system, dtype and device, in their order."""
     judged = {r.case: _judged(r, known.get(r.case), composed) for r in results}
     for together in runner.groups(known[id] for id in judged if id in known):
-        judged |= {r.case: r for r in judging.resolve([judged[case.id] for case in together], together, composed)}
+        judged |= {r.case: r for r in judge.resolve([judged[case.id] for case in together], together, composed)}
     return [_steady(judged[r.case]) for r in results]
 
 
@@ -42,7 +44,7 @@ def _judged(result: Result, case: AnyCase | None, composed: bool) -> Result:
         return replace(result, judgement=Judgement("not-run", detail={"why": why}), output=None)
     if result.output is None:
         return result
-    return replace(result, judgement=judging.judge(case, dict(result.output), result.dtype, composed=composed))
+    return replace(result, judgement=judge.judge(case, dict(result.output), result.dtype, composed=composed))
 
 
 def _steady(result: Result) -> Result:

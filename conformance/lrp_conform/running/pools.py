@@ -14,10 +14,10 @@ from multiprocessing.util import Finalize
 from typing import Any
 from uuid import uuid4
 
-from conformance import runner
-from conformance.adapter import AdapterError
-from conformance.wire import harness
-from conformance.wire.harness import GLANCE
+from lrp_conform.candidates.adapter import AdapterError
+from lrp_conform.running import runner
+from lrp_conform.wire import harness
+from lrp_conform.wire.harness import GLANCE
 
 
 def cores() -> int:

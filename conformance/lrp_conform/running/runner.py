@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from conformance import asking, golden
-from conformance.adapter import Candidate, Waiver
-from conformance.golden import AnyCase
-from conformance.judge import FAILURES
-from conformance.judging import resolve
-from conformance.results import Result
-from conformance.sources import Source, load
+from lrp_conform.candidates.adapter import Candidate, Waiver
+from lrp_conform.candidates.sources import Source, load
+from lrp_conform.cases import golden
+from lrp_conform.cases.golden import AnyCase
+from lrp_conform.judging.judge import resolve
+from lrp_conform.judging.layer import FAILURES
+from lrp_conform.running import ask
+from lrp_conform.running.folder import Result
 from lrp_ref.arrays import LRPError
 
 UNJUDGED = ("unsupported", "unsupported-undeclared", "indeterminate", "not-run")  # verdicts that say nothing of the answer
@@ -75,7 +76,7 @@ def _repeated(candidate: Candidate, case: AnyCase, result: Result) -> Result:
     """The result after a second call, which should give the same answer."""
     if result.output is None:
         return result
-    same = _same(result.output, asking.answer(candidate, case, result.dtype, result.device)[1])
+    same = _same(result.output, ask.answer(candidate, case, result.dtype, result.device)[1])
     result = replace(result, deterministic=same)
     return result if same else unsteady(result)
 
@@ -98,7 +99,7 @@ def _same(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
 
 def _ask(candidate: Candidate, case: AnyCase, dtype: str, device: str, progress: Callable[[int], None]) -> Result:
     start = time.perf_counter()
-    judgement, output = asking.judged(candidate, case, dtype, device)
+    judgement, output = ask.judged(candidate, case, dtype, device)
     progress(1)
     return Result(
         case.id,

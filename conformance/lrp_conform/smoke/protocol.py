@@ -11,12 +11,13 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from conformance import adapter, golden
-from conformance.adapter import AdapterError, Candidate
-from conformance.case import Case
-from conformance.wire.harness import Crashed, Fault, Harness, Launch
-from conformance.wire.messages import MessageError, dumps, loads
-from conformance.wire.remote import PROTOCOL
+from lrp_conform.candidates import adapter
+from lrp_conform.candidates.adapter import AdapterError, Candidate
+from lrp_conform.cases import golden
+from lrp_conform.cases.layer import Case
+from lrp_conform.wire.harness import Crashed, Fault, Harness, Launch
+from lrp_conform.wire.messages import MessageError, dumps, loads
+from lrp_conform.wire.remote import PROTOCOL
 
 SCHEMA = Path(__file__).with_name("protocol.schema.json")
 PATIENCE = 5.0  # seconds to end in

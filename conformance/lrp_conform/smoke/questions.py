@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.case import Case, Question
-from conformance.guesses import layer_of
-from conformance.numbers import tensor
+from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.numbers import tensor
+from lrp_conform.smoke.model_mistakes import layer_of
 
 Spec = dict[str, Any]
 

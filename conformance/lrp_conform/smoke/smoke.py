@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from conformance import asking, golden, model
-from conformance.adapter import AdapterError, Candidate
-from conformance.case import Case, evaluate
-from conformance.guesses import arrays, close, difference, equal, explanations, far, layer_of
-from conformance.numbers import float_array, tensor
-from conformance.smoke_questions import Layer, Spec, layers, posed
+from lrp_conform.candidates.adapter import AdapterError, Candidate
+from lrp_conform.cases import golden, model
+from lrp_conform.cases.layer import Case, evaluate
+from lrp_conform.cases.numbers import float_array, tensor
+from lrp_conform.running import ask as asking
+from lrp_conform.smoke.model_mistakes import arrays, close, difference, equal, explanations, far, layer_of
+from lrp_conform.smoke.questions import Layer, Spec, layers, posed
 from lrp_ref.arrays import LRPError
 from lrp_ref.rounding import UNIT_ROUNDOFF
 

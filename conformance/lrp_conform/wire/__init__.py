@@ -1,0 +1,1 @@
+"""How a process is asked: the wire protocol, its harness, and the server for Python adapters."""

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import psutil
 
-from conformance.wire.messages import MessageError, dumps, loads
+from lrp_conform.wire.messages import MessageError, dumps, loads
 
 MARK = "LRP_CONFORM_HARNESS"  # environment variables by which everything is found again that one harness started,
 RUN = "LRP_CONFORM_RUN"  # or any harness of one run

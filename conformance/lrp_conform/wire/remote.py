@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from conformance.builders import Unsupported
-from conformance.wire.harness import Broken, Crashed, Fault, Harness, Launch, TimedOut
-from conformance.wire.messages import encode, stand_in
+from lrp_conform.builders import Unsupported
+from lrp_conform.wire.harness import Broken, Crashed, Fault, Harness, Launch, TimedOut
+from lrp_conform.wire.messages import encode, stand_in
 
 PROTOCOL = 1
 STARTS = 3  # how often a program may fail to start

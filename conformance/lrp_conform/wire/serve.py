@@ -40,7 +40,7 @@ def main(adapter: str) -> None:
 
 def _reply(server: Server, line: bytes, exchange: Path | None) -> bytes:
     """The line that answers a line: what the adapter says, or what was wrong with either."""
-    from conformance.wire.messages import dumps, loads
+    from lrp_conform.wire.messages import dumps, loads
 
     seq = None
     try:
@@ -142,11 +142,11 @@ def _channel() -> tuple[Any, Any]:
 
 
 def _expose_this_package() -> None:
-    """`conformance` as a bare package: its builders and adapters, without what else is installed beside them."""
-    if "conformance" not in sys.modules:
-        package = ModuleType("conformance")
+    """`lrp_conform` as a bare package: its builders and adapters, without what else is installed beside them."""
+    if "lrp_conform" not in sys.modules:
+        package = ModuleType("lrp_conform")
         package.__path__ = [str(HERE.parents[1])]
-        sys.modules["conformance"] = package
+        sys.modules["lrp_conform"] = package
 
 
 def _files() -> dict[str, str]:

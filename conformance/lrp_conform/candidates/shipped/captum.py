@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
 
 try:
     _VERSION = metadata.version("captum")
@@ -131,6 +131,6 @@ def _libraries() -> SimpleNamespace:
         raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch captum") from None
     except Exception as error:  # a broken installation raises what it likes
         raise ImportError(f"captum cannot be imported: {type(error).__name__}: {error}") from None
-    from conformance.builders.torch import build, tensor
+    from lrp_conform.builders.torch import build, tensor
 
     return SimpleNamespace(torch=torch, LRP=LRP, rules=lrp_rules, Addition_Module=Addition_Module, build=build, tensor=tensor)

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
 
 try:
     _VERSION = metadata.version("innvestigate")
@@ -218,6 +218,6 @@ def _libraries() -> SimpleNamespace:
         ) from None
     except Exception as error:  # a broken installation raises what it likes
         raise ImportError(f"innvestigate cannot be imported: {type(error).__name__}: {error}") from None
-    from conformance.builders.keras import channels_last, graph
+    from lrp_conform.builders.keras import channels_last, graph
 
     return SimpleNamespace(keras=tf.keras, analyzers=analyzers, rules=relevance_rule, graph=graph, channels_last=channels_last)

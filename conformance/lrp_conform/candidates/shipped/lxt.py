@@ -13,7 +13,7 @@ from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
 
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
 
 try:
     _VERSION = metadata.version("lxt")
@@ -94,7 +94,7 @@ def _libraries() -> SimpleNamespace:
         raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch, and pip install --no-deps lxt") from None
     except Exception as error:  # a broken installation raises what it likes
         raise ImportError(f"lxt cannot be imported: {type(error).__name__}: {error}") from None
-    from conformance.builders.torch import build, tensor
+    from lrp_conform.builders.torch import build, tensor
 
     class Sum(torch.nn.Module):
         def forward(self, *x: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.builders import Unsupported
-from conformance.candidates.numpy_layers import Array, Layer, from_node
+from lrp_conform.builders import Unsupported
+from lrp_conform.candidates.shipped.numpy_layers import Array, Layer, from_node
 
 Case = Mapping[str, Any]
 Node = Mapping[str, Any]

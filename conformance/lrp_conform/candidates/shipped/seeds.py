@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.builders import Unsupported
-from conformance.candidates.numpy_layers import Array, Layer, batch_norm, from_node, per_channel
-from conformance.candidates.seed_claims import SYSTEMS, Case, Node, Result, Rule, claims, listing, register
+from lrp_conform.builders import Unsupported
+from lrp_conform.candidates.shipped.numpy_layers import Array, Layer, batch_norm, from_node, per_channel
+from lrp_conform.candidates.shipped.seed_claims import SYSTEMS, Case, Node, Result, Rule, claims, listing, register
 
 __all__ = ["SYSTEMS", "WAIVERS"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.builders import Unsupported
+from lrp_conform.builders import Unsupported
 
 try:
     _VERSION = metadata.version("zennit")
@@ -165,7 +165,7 @@ def _libraries() -> SimpleNamespace:
         raise ModuleNotFoundError(f"{missing.name} is missing: pip install torch torchvision zennit") from None
     except Exception as error:  # a broken installation raises what it likes
         raise ImportError(f"zennit cannot be imported: {type(error).__name__}: {error}") from None
-    from conformance.builders.torch import Stacked, build, tensor
+    from lrp_conform.builders.torch import Stacked, build, tensor
 
     return SimpleNamespace(
         torch=torch,

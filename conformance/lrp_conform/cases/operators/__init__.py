@@ -1,7 +1,7 @@
 """The operators of the golden format, one row each: schema, README, features, builders and random instances follow from it."""
 
-from conformance.operators import functions, moving, normalizing, pooling, weighted
-from conformance.operators.row import Attr, Chooser, Drawn, Operator, Param
+from lrp_conform.cases.operators import functions, moving, normalizing, pooling, weighted
+from lrp_conform.cases.operators.row import Attr, Chooser, Drawn, Operator, Param
 
 OPERATORS: dict[str, Operator] = {
     row.name: row

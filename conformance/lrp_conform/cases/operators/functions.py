@@ -5,8 +5,8 @@ from operator import eq
 from typing import Any
 
 import lrp_ref as lrp
-from conformance.operators.row import FINITE, FINITES, POSITIVE, Attr, Chooser, Drawn, Json, Operator, Param, word, words
-from conformance.operators.shapes import any_shape
+from lrp_conform.cases.operators.row import FINITE, FINITES, POSITIVE, Attr, Chooser, Drawn, Json, Operator, Param, word, words
+from lrp_conform.cases.operators.shapes import any_shape
 from lrp_ref.layers.activation import FUNCTIONS, LINEARIZATIONS
 
 ENDS = ("low", "high")

@@ -3,8 +3,8 @@
 from math import prod
 
 import lrp_ref as lrp
-from conformance.operators.row import FINITE, NATURAL, PAIRS, POSITIVE, SIZES, Attr, Chooser, Drawn, Operator
-from conformance.operators.shapes import any_shape
+from lrp_conform.cases.operators.row import FINITE, NATURAL, PAIRS, POSITIVE, SIZES, Attr, Chooser, Drawn, Operator
+from lrp_conform.cases.operators.shapes import any_shape
 
 AXIS = Attr("axis", POSITIVE, "The axis; 1 is the channels.")
 

@@ -1,8 +1,8 @@
 """Layers that normalise: batch statistics, neighbouring channels, a factor and a shift."""
 
 import lrp_ref as lrp
-from conformance.operators.row import FINITE, POSITIVE, Attr, Chooser, Drawn, Operator, Param, word
-from conformance.operators.shapes import any_shape
+from lrp_conform.cases.operators.row import FINITE, POSITIVE, Attr, Chooser, Drawn, Operator, Param, word
+from lrp_conform.cases.operators.shapes import any_shape
 from lrp_ref.layers.lrn import LINEARIZATIONS as LRN_MAPS
 from lrp_ref.layers.normalization import LINEARIZATIONS as NORM_MAPS
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import lrp_ref as lrp
-from conformance.operators.row import FLAG, Attr, Chooser, Drawn, Json, Operator, word
-from conformance.operators.windows import KERNEL, dilation, drawn_windows, padding, stride
+from lrp_conform.cases.operators.row import FLAG, Attr, Chooser, Drawn, Json, Operator, word
+from lrp_conform.cases.operators.windows import KERNEL, dilation, drawn_windows, padding, stride
 
 WINDOWS = (KERNEL, stride("pool"), padding("pool"), dilation("pool"))
 COUNT_INCLUDE_PAD = Attr(

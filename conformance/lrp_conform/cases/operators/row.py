@@ -8,7 +8,7 @@ from operator import eq
 from typing import Any, Protocol, TypeVar
 
 import lrp_ref as lrp
-from conformance.numbers import parse
+from lrp_conform.cases.numbers import parse
 
 Json = dict[str, Any]
 Params = Mapping[str, Any]

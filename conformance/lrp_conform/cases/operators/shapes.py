@@ -1,6 +1,6 @@
 """Small shapes with any number of axes."""
 
-from conformance.operators.row import Chooser, Shape
+from lrp_conform.cases.operators.row import Chooser, Shape
 
 
 def any_shape(chooser: Chooser) -> Shape:

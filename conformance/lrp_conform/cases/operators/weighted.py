@@ -1,8 +1,8 @@
 """Layers with a weight from every input channel to every output channel."""
 
 import lrp_ref as lrp
-from conformance.operators.row import COUNTS, POSITIVE, Attr, Chooser, Drawn, Operator, Param
-from conformance.operators.windows import dilation, drawn_windows, padding, stride
+from lrp_conform.cases.operators.row import COUNTS, POSITIVE, Attr, Chooser, Drawn, Operator, Param
+from lrp_conform.cases.operators.windows import dilation, drawn_windows, padding, stride
 
 WINDOWS = (stride("conv"), padding("conv"), dilation("conv"))
 GROUPS = Attr("groups", POSITIVE, "Groups of channels.", features={"conv.groups": lambda groups: groups != 1})

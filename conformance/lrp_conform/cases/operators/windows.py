@@ -4,7 +4,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from conformance.operators.row import PAIRS, SIZES, Attr, Chooser, Json, Shape
+from lrp_conform.cases.operators.row import PAIRS, SIZES, Attr, Chooser, Json, Shape
 from lrp_ref.maps import Window
 
 AXIS = ("kernel", "stride", "dilation", "begin", "end", "size", "extra")

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from conformance.case import Question
-from conformance.golden import GoldenError
-from conformance.recipes.common import Recipe
+from lrp_conform.cases.golden import GoldenError
+from lrp_conform.cases.layer import Question
+from lrp_conform.making.recipes.common import Recipe
 
 PATH = Path(__file__).with_name("found.ndjson")
 FLAG = "found"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from conformance.recipes.common import Draw, Recipe, Spec, integers, node, outputs, signed, spec
+from lrp_conform.making.recipes.common import Draw, Recipe, Spec, integers, node, outputs, signed, spec
 
 PASS, ZERO, GRADIENT = spec("pass"), spec("zero"), spec("gradient")
 BINDER = "arXiv:1604.00825"

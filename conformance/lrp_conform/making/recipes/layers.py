@@ -3,7 +3,19 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from conformance.recipes.common import Draw, Recipe, Search, Spec, exact_recipe, integers, node, outputs, signed, spec, stab
+from lrp_conform.making.recipes.common import (
+    Draw,
+    Recipe,
+    Search,
+    Spec,
+    exact_recipe,
+    integers,
+    node,
+    outputs,
+    signed,
+    spec,
+    stab,
+)
 
 Make = Callable[[Draw], tuple[Spec, dict[str, Spec]]]
 PASS = spec("pass")

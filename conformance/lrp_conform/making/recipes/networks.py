@@ -1,12 +1,12 @@
-"""Tiny networks, each under every composite of `conformance.network.presets`."""
+"""Tiny networks, each under every composite of `lrp_conform.cases.presets`."""
 
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from conformance.network.presets import HIGH, LOW, PRESETS, Preset
-from conformance.network.reference import Asked, spelled
-from conformance.recipes.common import Draw, Spec, integers
+from lrp_conform.cases.network_reference import Asked, spelled
+from lrp_conform.cases.presets import HIGH, LOW, PRESETS, Preset
+from lrp_conform.making.recipes.common import Draw, Spec, integers
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from conformance.recipes.vectors import BUGS
+from lrp_conform.making.recipes.vectors import BUGS
 
 
 def _note(description: str, effect: str = "", links: list[str] | None = None) -> dict[str, Any]:

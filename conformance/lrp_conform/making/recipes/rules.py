@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from conformance.recipes.common import (
+from lrp_conform.making.recipes.common import (
     NONE,
     Draw,
     Recipe,

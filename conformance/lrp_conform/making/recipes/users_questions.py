@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from conformance.recipes.common import Draw, Recipe, Search, exact_recipe, integers, node, signed, spec
+from lrp_conform.making.recipes.common import Draw, Recipe, Search, exact_recipe, integers, node, signed, spec
 
 
 def conservation() -> Iterator[Recipe]:

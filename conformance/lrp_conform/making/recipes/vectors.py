@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from conformance.recipes.common import Draw, Recipe, Spec, integers, node, outputs, signed, spec, stab
+from lrp_conform.making.recipes.common import Draw, Recipe, Spec, integers, node, outputs, signed, spec, stab
 
 V0 = node("dense", {"weight": integers((1, 2), [1, -1]), "bias": integers((1,), [-1])})
 V0_DATA = {"x": integers((1, 2), [1, 1]), "relevance": integers((1, 1), [-1])}

@@ -1,0 +1,1 @@
+"""Who is asked: how an adapter is found, checked and described."""

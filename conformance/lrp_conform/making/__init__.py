@@ -1,0 +1,1 @@
+"""Where golden files come from: recipes, derivations that must agree, certificates."""

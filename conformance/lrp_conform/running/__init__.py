@@ -1,0 +1,1 @@
+"""Cases go to candidates, answers come back as results, and a folder keeps them."""

@@ -1,0 +1,1 @@
+"""Before judging: whether an adapter or a harness is sound at all."""
