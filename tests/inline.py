@@ -8,8 +8,8 @@ import numpy as np
 from lrp_conform.candidates.adapter import Candidate, Waiver
 from lrp_conform.cases import golden
 from lrp_conform.cases.layer import Case
+from lrp_conform.judging.result import Result
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 
 EVERY = golden.load_all()  # networks too
 ASKED = EVERY

@@ -11,8 +11,9 @@ import numpy as np
 from inline import EPSILON, candidate, cases, epsilon, results
 
 from lrp_conform.candidates.adapter import Candidate, Waiver
-from lrp_conform.judging.layer import Judgement
-from lrp_conform.running.folder import Result, Run, about
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import Judgement
+from lrp_conform.running.folder import Run, about
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\x00&\u2028|`*_\u202e]]>\ud800"
 SHAPES: dict[str, Any] = {"wrong-shape": np.zeros(3), "wrong-dtype": np.zeros((1, 2), "int64"), "none": None, "text": "x"}

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lrp_conform.cases import entries
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.numbers import exact_array
 from lrp_conform.cases.operators import OPERATORS
+from lrp_conform.cases.question import Question
 from lrp_conform.making.derivations import INSEPARABLE
 from lrp_ref.stabilizers import KINDS, Stabilizer
 

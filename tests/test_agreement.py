@@ -11,8 +11,8 @@ from oracle import explain
 from strategies import INSEPARABLE, OPS, fits, questions
 
 import lrp_ref as lrp
-from lrp_conform.cases.layer import Question, pose, propagated
 from lrp_conform.cases.numbers import exact_array, float_array, rational, tensor
+from lrp_conform.cases.question import Question, pose, propagated
 from lrp_ref.engine import normalized
 from lrp_ref.gauges import allowed, gauges
 

@@ -11,8 +11,8 @@ from waiting import PATIENCE, leaping
 from lrp_conform.candidates.adapter import AdapterError
 from lrp_conform.candidates.sources import Source, load
 from lrp_conform.cases.layer import Case
+from lrp_conform.judging.result import Result
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 from lrp_conform.wire.harness import Crashed, Harness, Launch, Limits, TimedOut
 
 __all__ = ["nothing_left"]

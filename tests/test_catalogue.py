@@ -76,7 +76,7 @@ def test_the_search_of_a_networks_dialect_names_an_added_row() -> None:
 
 
 def _changed(case: NetworkCase, name: str) -> Any:
-    from lrp_conform.cases.layer import Question
+    from lrp_conform.cases.question import Question
 
     (node,) = (node for node in case.asked.nodes if node["name"] == name)
     return ROW.change(Question(node, case.asked.rules[name], {}))

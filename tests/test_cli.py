@@ -10,7 +10,7 @@ import pytest
 
 from lrp_conform import cli
 from lrp_conform.cases import golden
-from lrp_conform.judging.layer import VERDICTS
+from lrp_conform.judging.verdict import VERDICTS
 
 Lines = list[dict[str, Any]]
 Command = Callable[..., tuple[int, str, str]]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import lrp_ref as lrp
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.numbers import float_array
+from lrp_conform.cases.question import Question
 from lrp_ref import fast
 from lrp_ref.arrays import neg, pos
 from lrp_ref.layers import activation

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from inline import DENSE, EPSILON, candidate, epsilon
 from safetensors.numpy import save_file
 
+from lrp_conform.judging.result import Result
 from lrp_conform.running import folder as results
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 from lrp_conform.wire.messages import MessageError, decode, dumps, loads
 
 ASKED = EPSILON[0].adapter_case("float64")

@@ -16,9 +16,9 @@ from waiting import PATIENCE
 
 from lrp_conform.candidates.sources import Source, load
 from lrp_conform.cases import golden
-from lrp_conform.judging.layer import PASSES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import PASSES
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 from lrp_conform.wire.harness import Harness, Launch
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "harness"

@@ -14,7 +14,7 @@ from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import rational
 from lrp_conform.judging import layer
 from lrp_conform.judging.deviations import BY_NAME
-from lrp_conform.judging.layer import PASSES, Judgement
+from lrp_conform.judging.verdict import PASSES, Judgement
 from lrp_conform.making.generate import uid_of
 from lrp_conform.proof import honest, selftest
 from lrp_ref.gauges import allowed

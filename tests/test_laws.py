@@ -13,8 +13,8 @@ from strategies import EXACT_KINDS, INSEPARABLE, MIXING, OPS, RATIONAL, fits, pl
 
 import lrp_ref as lrp
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.numbers import exact_array
+from lrp_conform.cases.question import Question
 
 Asked = tuple[Any, Any, Any, Any, dict[str, Any]]
 some = examples(6, 12)

@@ -6,9 +6,9 @@ import pytest
 
 from lrp_conform.candidates import adapter
 from lrp_conform.cases import golden
-from lrp_conform.judging.layer import PASSES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import PASSES
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 
 CASES = {case.id: case for case in golden.load()}
 ASKED = [case for case in CASES.values() if "exact-data" in case.data["flags"] or case.id.startswith("v0.")]

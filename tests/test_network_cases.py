@@ -15,11 +15,11 @@ from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.numbers import exact_array, floats
 from lrp_conform.cases.presets import PRESETS
 from lrp_conform.judging import judge
-from lrp_conform.judging.layer import PASSES
 from lrp_conform.judging.network import NO_NODES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import PASSES
 from lrp_conform.making.network_certificates import chained, disagreement
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 
 Json = dict[str, Any]
 CASES = {case.id: case for case in golden.load_all() if isinstance(case, NetworkCase)}

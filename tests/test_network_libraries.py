@@ -9,9 +9,9 @@ from lrp_conform.candidates import adapter
 from lrp_conform.candidates.sources import Source, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.network import NetworkCase
-from lrp_conform.judging.layer import PASSES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import PASSES
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 
 CASES = [case for case in golden.load_all() if isinstance(case, NetworkCase)]
 

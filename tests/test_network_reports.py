@@ -15,13 +15,14 @@ from lrp_conform.cases import golden
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.wellformed import Malformed, check_case
 from lrp_conform.cli import main
+from lrp_conform.judging.result import Result
 from lrp_conform.report.gather import gather
 from lrp_conform.report.junit import junit
 from lrp_conform.report.markdown import markdown
 from lrp_conform.report.payload import payload
 from lrp_conform.report.terminal import line
 from lrp_conform.running import folder, offline, runner
-from lrp_conform.running.folder import Result, Run, Writer
+from lrp_conform.running.folder import Run, Writer
 
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent.parent

@@ -21,8 +21,9 @@ from waiting import PATIENCE, until
 from lrp_conform import cli
 from lrp_conform.cases import golden
 from lrp_conform.cases.layer import Case
+from lrp_conform.judging.result import Result
 from lrp_conform.running import offline
-from lrp_conform.running.folder import ReportError, Result, Run, Writer, about, read
+from lrp_conform.running.folder import ReportError, Run, Writer, about, read
 
 EPSILON = [case for case in ALL if case.id.startswith("dense.epsilon.")]
 ADAPTER = (

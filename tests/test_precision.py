@@ -9,7 +9,8 @@ from inline import Asked, Output, candidate, cases, epsilon, results
 
 from lrp_conform.candidates import adapter
 from lrp_conform.cases import golden
-from lrp_conform.cases.layer import Case, evaluate
+from lrp_conform.cases.layer import Case
+from lrp_conform.cases.question import evaluate
 from lrp_conform.diagnosis.precision import precision
 from lrp_conform.diagnosis.probes import probe
 from lrp_conform.running import runner

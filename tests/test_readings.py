@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from inline import candidate, epsilon
 
-from lrp_conform.cases.layer import evaluate
+from lrp_conform.cases.question import evaluate
 from lrp_conform.diagnosis.denominators import Denominator
 from lrp_conform.diagnosis.forms import FORMS
 from lrp_conform.diagnosis.inference import Shown, infer

@@ -18,7 +18,7 @@ from reported import EMPTY, RIGHT, WAIVED, WRONG, Page, hostile, renamed
 from lrp_conform import cli
 from lrp_conform.cases.profiles import PROFILES
 from lrp_conform.diagnosis.card import Card
-from lrp_conform.judging.layer import PASSES, VERDICTS, Judgement
+from lrp_conform.judging.verdict import PASSES, VERDICTS, Judgement
 from lrp_conform.report import cards, html
 from lrp_conform.report.badges import badges
 from lrp_conform.report.gather import KIND_OF, KINDS, gather

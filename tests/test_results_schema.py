@@ -13,8 +13,8 @@ from inline import EPSILON, candidate, results
 from jsonschema_rs import Draft202012Validator, meta
 from reported import RIGHT, SHAPES, WAIVED, WRONG, hostile
 
-from lrp_conform.judging.layer import VERDICTS
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import VERDICTS
 
 
 def schema() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lrp_conform.candidates.adapter import Waiver
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import floats
 from lrp_conform.judging import layer
-from lrp_conform.judging.layer import FAILURES, PASSES
+from lrp_conform.judging.verdict import FAILURES, PASSES
 from lrp_conform.making.generate import build
 from lrp_conform.making.recipes.common import Recipe, spec
 from lrp_conform.running import runner

@@ -13,8 +13,8 @@ import pytest
 from inline import ALL
 
 from lrp_conform.candidates.sources import Source, load
+from lrp_conform.judging.result import Result
 from lrp_conform.running import pools, runner
-from lrp_conform.running.folder import Result
 from lrp_conform.running.runner import Task
 from lrp_conform.wire.harness import MARK
 

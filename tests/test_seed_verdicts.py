@@ -5,8 +5,8 @@ import pytest
 from lrp_conform.candidates import adapter
 from lrp_conform.cases import golden
 from lrp_conform.cases.numbers import parse
+from lrp_conform.judging.result import Result
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 
 CASES = {case.id: case for case in golden.load()}
 Results = dict[int, list[Result]]

@@ -10,7 +10,8 @@ from rich.console import Console
 from lrp_conform.cases import golden
 from lrp_conform.cases.layer import WAYS
 from lrp_conform.judging.deviations import BY_NAME
-from lrp_conform.judging.layer import Judgement, judge
+from lrp_conform.judging.layer import judge
+from lrp_conform.judging.verdict import Judgement
 from lrp_conform.proof import honest, selftest, worlds
 from lrp_conform.proof.selftest import DTYPES, STRUCTURAL, Proof
 

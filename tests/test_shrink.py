@@ -15,8 +15,9 @@ from inline import Asked, Output, candidate, cases, epsilon, results
 from lrp_conform.candidates import adapter
 from lrp_conform.candidates.adapter import Candidate
 from lrp_conform.cases import golden
-from lrp_conform.cases.layer import Case, Question, evaluate
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import exact_array, float_array, parse
+from lrp_conform.cases.question import Question, evaluate
 from lrp_conform.diagnosis.probes import asked as result_of
 from lrp_conform.diagnosis.question_as_case import posed
 from lrp_conform.diagnosis.repro import repro

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lrp_conform.cases.layer import Case
     from lrp_conform.diagnosis.card import Card
     from lrp_conform.diagnosis.metamorphic import Outcome, Subject
-    from lrp_conform.running.folder import Result
+    from lrp_conform.judging.result import Result
 
 EVIDENCE = 1  # ids of cases that a row names
 PATH = click.Path(path_type=Path)

@@ -10,7 +10,8 @@ import click
 from lrp_ref.commandline import argument, command, option, switch
 
 if TYPE_CHECKING:
-    from lrp_conform.running.folder import Result, Run
+    from lrp_conform.judging.result import Result
+    from lrp_conform.running.folder import Run
 
 FOLDER = click.Path(path_type=Path)
 out = option("--out", type=FOLDER, required=True, help="The folder for the new report.")

@@ -11,11 +11,11 @@ from lrp_conform.candidates.sources import chosen, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging.deviations import BY_NAME
-from lrp_conform.judging.layer import FAILURES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import FAILURES
 from lrp_conform.proof.selftest import self_check
 from lrp_conform.report.terminal import line
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result
 from lrp_conform.running.runner import UNJUDGED
 
 DTYPES = ("float64", "float32", "float16")

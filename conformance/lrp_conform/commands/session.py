@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from lrp_conform.candidates.adapter import AdapterError, Candidate
+from lrp_conform.judging.result import Result
 from lrp_conform.report.terminal import summary
 from lrp_conform.running import runner
-from lrp_conform.running.folder import Result, Writer
+from lrp_conform.running.folder import Writer
 from lrp_conform.running.runner import Task
 
 Finished = Generator[tuple[Task, list[Result]], None, None]

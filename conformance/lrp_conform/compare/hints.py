@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.network_reference import entry, settled
 from lrp_conform.cases.numbers import parse
+from lrp_conform.cases.question import Question
 from lrp_conform.compare.check import agrees
 from lrp_conform.judging.deviations import BY_NAME, Deviation
 from lrp_ref.arrays import Array, LRPError

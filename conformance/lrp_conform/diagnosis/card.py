@@ -13,7 +13,7 @@ from lrp_conform.diagnosis.readings import AS_ASKED, asked, family
 from lrp_conform.diagnosis.spans import Span, short
 from lrp_conform.judging.changes import WEIGHTED
 from lrp_conform.judging.deviations import BY_NAME
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
 
 UNTOLD = "not told apart by what was asked"
 ANY_AT_ZERO = "replace_zero, whatever the epsilon"  # where no denominator was 0

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import Case, Question, pose, rational_roots
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import exact_array, rational
+from lrp_conform.cases.question import Question, pose, rational_roots
 from lrp_conform.diagnosis.spans import Span
 from lrp_conform.judging import layer
 from lrp_ref.engine import normalized

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import parse, write
+from lrp_conform.cases.question import Question
 from lrp_conform.diagnosis.denominators import Measurement, measured, relevances
 from lrp_conform.diagnosis.forms import FORMS
 from lrp_conform.diagnosis.readings import Reading, readings
 from lrp_conform.diagnosis.spans import Span, consensus, short
 from lrp_conform.judging import layer
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
 from lrp_ref.arrays import LRPError
 from lrp_ref.stabilizers import KINDS
 

@@ -20,12 +20,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrp_conform.cases.layer import Case, pose
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import exact_array, rational
+from lrp_conform.cases.question import pose
 from lrp_conform.diagnosis.denominators import relevances
 from lrp_conform.judging import layer
-from lrp_conform.judging.layer import PASSES
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import PASSES
 from lrp_ref.engine import normalized
 from lrp_ref.rounding import UNIT_ROUNDOFF
 

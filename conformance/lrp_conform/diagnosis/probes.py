@@ -13,12 +13,13 @@ from typing import Any
 
 from lrp_conform.candidates.adapter import Candidate
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import parse
+from lrp_conform.cases.question import Question
 from lrp_conform.diagnosis.question_as_case import posed
+from lrp_conform.judging.result import Result
 from lrp_conform.making.recipes.common import Draw, integers, node, spec, stab
 from lrp_conform.running import ask
-from lrp_conform.running.folder import Result
 from lrp_ref.arrays import LRPError
 from lrp_ref.rules import RULES
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from lrp_conform.cases import model
 from lrp_conform.cases.golden import uid_of
-from lrp_conform.cases.layer import Answer, Case, Question, answer, rational_roots
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import floats, tensor, write
+from lrp_conform.cases.question import Answer, Question, answer, rational_roots
 from lrp_conform.making import generate
 from lrp_conform.making.recipes.common import Recipe, exact_formats
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Question
+from lrp_conform.cases.question import Question
 from lrp_conform.judging.changes import AVERAGES, BIASED, ONE_SIDED, ONE_TO_ONE, SUMS, WEIGHTED, hears_bias, linear
 from lrp_conform.judging.deviations import BY_NAME
 from lrp_ref.arrays import LRPError

@@ -10,7 +10,7 @@ import numpy as np
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.cases.layer import Case
 from lrp_conform.diagnosis import calls
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
 
 Asked = Mapping[str, Any]
 DTYPES = {"float64": "torch.float64", "float32": "torch.float32", "float16": "torch.float16"}

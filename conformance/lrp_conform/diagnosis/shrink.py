@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from lrp_conform.candidates.adapter import Candidate
-from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import parse
+from lrp_conform.cases.question import Question
 from lrp_conform.diagnosis.probes import asked
 from lrp_conform.diagnosis.question_as_case import posed
 from lrp_conform.diagnosis.smaller import fewer, plainer, size
 from lrp_conform.judging import layer
 from lrp_conform.judging.deviations import apply
-from lrp_conform.judging.layer import FAILURES, Judgement
 from lrp_conform.judging.layer_naming import resolve
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import FAILURES, Judgement
 from lrp_conform.running import ask
-from lrp_conform.running.folder import Result
 from lrp_ref.arrays import LRPError
 
 ASKS, SECONDS = 300, 60.0

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.model import operator
 from lrp_conform.cases.numbers import exact_array, parse, rational, tensor
+from lrp_conform.cases.question import Question
 from lrp_conform.making.recipes.common import outputs
 
 Json = dict[str, Any]

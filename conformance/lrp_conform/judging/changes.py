@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.numbers import parse, write
+from lrp_conform.cases.question import Question
 from lrp_ref.arrays import LRPError
 from lrp_ref.contributions import Explicit
 from lrp_ref.rules import CONVENTIONS, RULES, Part

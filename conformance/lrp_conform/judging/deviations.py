@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from lrp_conform.cases.layer import Question
+from lrp_conform.cases.question import Question
 from lrp_conform.judging import mistakes
 from lrp_conform.judging.changes import (  # fmt: skip
     ONE_TO_ONE,

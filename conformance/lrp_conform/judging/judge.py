@@ -7,8 +7,8 @@ from lrp_conform.cases.golden import AnyCase
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.judging import layer, layer_naming, network, network_naming
-from lrp_conform.judging.layer import Judgement, Target
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import Judgement, Target
 
 
 def judge(case: AnyCase, output: dict[str, Any], dtype: str, composed: bool = False) -> Judgement:

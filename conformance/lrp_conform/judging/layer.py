@@ -2,64 +2,23 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import Answer, Case, Question, answer
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import float_array, floats, nearest, parse, rational
+from lrp_conform.cases.question import Answer, Question, answer
 from lrp_conform.judging.deviations import BY_NAME, Deviation, applicable, apply, libraries, padded, pairs
+from lrp_conform.judging.verdict import Judgement, Target
 from lrp_ref.gauges import allowed
 from lrp_ref.rounding import UNIT_ROUNDOFF, allowed_forward
 
 Array = Any
 
-# Verdicts, best first; the two lists that decide an exit status.
-VERDICTS = (
-    "exact", "conformant", "normwise", "dialect", "indeterminate", "nonconformant", "forward-mismatch", "invalid-output",
-    "unsupported", "unsupported-undeclared", "error", "crash", "timeout", "not-run",
-)  # fmt: skip
-PASSES = ("exact", "conformant")
-FAILURES = ("nonconformant", "forward-mismatch", "invalid-output", "error", "crash", "timeout")
 VACUOUS = 0.1  # a bound above this part of the largest relevance proves nothing
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict and its evidence. tau is the largest error in units of its bound, tau_total that of a sample's total,
-    tau_normwise the largest error of a sample in units of the sample's largest bound.
-    """
-
-    verdict: str
-    tau: float | None = None
-    tau_total: float | None = None
-    tau_normwise: float | None = None
-    effective_bits: float | None = None
-    dialect: str | None = None
-    hint: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def missing(self) -> bool:
-        """Whether the candidate's library is not installed."""
-        return self.verdict == "not-run" and bool(self.detail.get("missing"))
-
-    @property
-    def needs_explanation(self) -> bool:
-        return self.verdict == "nonconformant"
-
-    def replace(self, **changes: Any) -> "Judgement":
-        return replace(self, **changes)
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """What an answer is held against: expected values and bounds per input, in one order."""
-
-    expected: tuple[Array, ...]
-    bound: tuple[Array, ...]
 
 
 def judge(case: Case, output: dict[str, Any], dtype: str, composed: bool = False) -> Judgement:

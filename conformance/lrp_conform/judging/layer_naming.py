@@ -8,8 +8,9 @@ from itertools import combinations
 from lrp_conform.cases.layer import Case
 from lrp_conform.judging import layer
 from lrp_conform.judging.deviations import applied
-from lrp_conform.judging.layer import PASSES, Explanation
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.layer import Explanation
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import PASSES
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
 FOR, AGAINST, OPEN, SILENT = "for", "against", "open", "silent"

@@ -8,7 +8,8 @@ import numpy as np
 
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.numbers import float_array, floats
-from lrp_conform.judging.layer import Judgement, Target, bit_equal, element, forward_mismatch, invalid, ratio, vacuous
+from lrp_conform.judging.layer import bit_equal, element, forward_mismatch, invalid, ratio, vacuous
+from lrp_conform.judging.verdict import Judgement, Target
 from lrp_ref.rounding import UNIT_ROUNDOFF
 
 Array = Any

@@ -7,10 +7,10 @@ from itertools import chain
 from typing import Any
 
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.network_reference import Asked, spelled
 from lrp_conform.cases.presets import PRESETS
+from lrp_conform.cases.question import Question
 from lrp_conform.judging.changes import linear
 from lrp_conform.judging.deviations import BY_NAME
 from lrp_ref.composites import Assign, Composite

@@ -8,9 +8,10 @@ import numpy as np
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.numbers import floats
 from lrp_conform.judging import network
-from lrp_conform.judging.layer import PASSES, Target, ratio, vacuous
+from lrp_conform.judging.layer import ratio, vacuous
 from lrp_conform.judging.network_deviations import Hypothesis, hypotheses
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import PASSES, Target
 from lrp_ref import LRPError
 from lrp_ref.rounding import UNIT_ROUNDOFF
 

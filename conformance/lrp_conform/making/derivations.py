@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import WAYS, Answer, Question, evaluate, pose, propagated
+from lrp_conform.cases.layer import WAYS
 from lrp_conform.cases.numbers import exact_array, float_array, floats, rational, tensor
-from lrp_conform.judging.layer import Target, ratio
+from lrp_conform.cases.question import Answer, Question, evaluate, pose, propagated
+from lrp_conform.judging.layer import ratio
+from lrp_conform.judging.verdict import Target
 from lrp_ref.arrays import absolute
 from lrp_ref.engine import Share, as_tuple, normalized
 from lrp_ref.gauges import allowed, gauges

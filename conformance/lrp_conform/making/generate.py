@@ -18,10 +18,11 @@ from flint import arb
 import lrp_ref as lrp
 from lrp_conform.cases import golden, model, schema
 from lrp_conform.cases.golden import uid_of
-from lrp_conform.cases.layer import Answer, answer, pose, propagated
 from lrp_conform.cases.numbers import ball_array, exact_array, parse, rational, tensor, write
+from lrp_conform.cases.question import Answer, answer, pose, propagated
 from lrp_conform.judging.deviations import applicable
-from lrp_conform.judging.layer import Target, target_of
+from lrp_conform.judging.layer import target_of
+from lrp_conform.judging.verdict import Target
 from lrp_conform.making import golden_tables
 from lrp_conform.making import networks as network
 from lrp_conform.making.derivations import CertificateError, NoSourceTree, compared, derivations

@@ -8,9 +8,9 @@ from typing import Any
 
 from lrp_conform.cases import model
 from lrp_conform.cases.golden import uid_of
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.network_reference import Asked, unbiased
 from lrp_conform.cases.numbers import exact_array, parse, tensor, write
+from lrp_conform.cases.question import Question
 from lrp_conform.making.derivations import CertificateError
 from lrp_conform.making.network_certificates import disagreement
 from lrp_conform.making.recipes.common import PRECISION, exact_formats

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import lrp_ref as lrp
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Answer, Question
 from lrp_conform.cases.operators import OPERATORS
+from lrp_conform.cases.question import Answer, Question
 from lrp_conform.making import generate
 from lrp_conform.making.derivations import Disagreement, compared, derivations, excess, from_tests, rounded
 from lrp_conform.making.recipes import found as filed

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import Case, pose
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import float_array
+from lrp_conform.cases.question import pose
 from lrp_ref.arrays import where
 from lrp_ref.engine import parts_of
 from lrp_ref.problem import Problem

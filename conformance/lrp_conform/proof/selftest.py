@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from lrp_conform.candidates.adapter import Candidate
-from lrp_conform.cases.layer import DEFAULT, WAYS, Case, Question, Way, evaluate
+from lrp_conform.cases.layer import WAYS, Case
 from lrp_conform.cases.profiles import PROFILES
+from lrp_conform.cases.question import DEFAULT, Question, Way, evaluate
 from lrp_conform.judging.deviations import BY_NAME, Deviation, applicable
-from lrp_conform.judging.layer import PASSES, judge
+from lrp_conform.judging.layer import judge
+from lrp_conform.judging.verdict import PASSES
 from lrp_conform.proof import honest, worlds
 from lrp_conform.running.runner import run
 

@@ -17,9 +17,11 @@ import numpy as np
 
 from lrp_conform.candidates.sources import Source, load
 from lrp_conform.cases import golden
-from lrp_conform.cases.layer import Case, answer
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import exact_array, parse, write
-from lrp_conform.judging.layer import PASSES, judge
+from lrp_conform.cases.question import answer
+from lrp_conform.judging.layer import judge
+from lrp_conform.judging.verdict import PASSES
 from lrp_conform.running import runner
 from lrp_conform.wire.harness import Limits
 

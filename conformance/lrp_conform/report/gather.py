@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.cases.profiles import PROFILES
-from lrp_conform.running.folder import ReportError, Result, Run
+from lrp_conform.judging.result import Result
+from lrp_conform.running.folder import ReportError, Run
 
 
 class Kind(NamedTuple):

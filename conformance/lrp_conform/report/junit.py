@@ -5,11 +5,11 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from lrp_conform.judging.layer import FAILURES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import FAILURES
 from lrp_conform.report.gather import KIND_OF, Evidence, System
 from lrp_conform.report.text import evidence as evidence_of
 from lrp_conform.report.text import short
-from lrp_conform.running.folder import Result
 
 
 def junit(evidence: Evidence, strict: bool = False) -> str:

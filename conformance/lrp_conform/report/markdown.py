@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lrp_conform.judging.layer import FAILURES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import FAILURES
 from lrp_conform.report.gather import KINDS, Cell, Evidence, Row, System
 from lrp_conform.report.terminal import line
 from lrp_conform.report.text import short
-from lrp_conform.running.folder import Result
 
 LISTED = 20  # dialects or mistakes that are shown per system
 LARGEST = 900_000  # characters; a GitHub step summary holds a MiB

@@ -16,13 +16,13 @@ from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.profiles import PROFILES
 from lrp_conform.diagnosis.repro import repro
 from lrp_conform.judging import judge
-from lrp_conform.judging.layer import VERDICTS, Target
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import VERDICTS, Target
 from lrp_conform.report import formulas
 from lrp_conform.report.gather import KINDS, Evidence, System
 from lrp_conform.report.show_network import described, layer
 from lrp_conform.report.text import LONGEST, short
 from lrp_conform.report.text import evidence as evidence_of
-from lrp_conform.running.folder import Result
 from lrp_ref.printable import printable
 
 MOST = 4096  # elements of an answer that are worth a picture

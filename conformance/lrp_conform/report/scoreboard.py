@@ -14,8 +14,9 @@ from typing import Any
 
 from lrp_conform.candidates.adapter import AdapterError
 from lrp_conform.cases import golden
-from lrp_conform.judging.layer import VERDICTS
-from lrp_conform.running.folder import Result, Run
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import VERDICTS
+from lrp_conform.running.folder import Run
 
 
 @dataclass(frozen=True)

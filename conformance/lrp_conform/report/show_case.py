@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lrp_conform.cases.golden import AnyCase
-from lrp_conform.cases.layer import Case, pose
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.numbers import exact_array
+from lrp_conform.cases.question import pose
 from lrp_conform.report.show_network import show as show_network
 from lrp_ref.engine import normalized
 

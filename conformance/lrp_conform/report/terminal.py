@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lrp_conform.judging.layer import FAILURES, PASSES
-from lrp_conform.running.folder import Result
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import FAILURES, PASSES
 
 STYLES = {
     "exact": "bold green", "conformant": "green", "dialect": "yellow", "indeterminate": "dim", "nonconformant": "bold red",

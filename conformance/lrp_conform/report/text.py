@@ -3,8 +3,8 @@
 import re
 from pathlib import PurePosixPath
 
+from lrp_conform.judging.result import Result
 from lrp_conform.report.terminal import line
-from lrp_conform.running.folder import Result
 from lrp_ref.printable import printable
 
 LONGEST = 2000  # characters of one text in a report

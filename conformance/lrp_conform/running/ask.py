@@ -13,7 +13,7 @@ from lrp_conform.builders import Unsupported
 from lrp_conform.candidates.adapter import Candidate
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging import judge
-from lrp_conform.judging.layer import Judgement
+from lrp_conform.judging.verdict import Judgement
 from lrp_conform.wire.harness import Broken, Crashed, Stopped, TimedOut
 from lrp_conform.wire.remote import Exhausted, RemoteError
 

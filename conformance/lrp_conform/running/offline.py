@@ -10,9 +10,10 @@ from typing import Any
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging import judge
-from lrp_conform.judging.layer import Judgement
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import Judgement
 from lrp_conform.running import runner
-from lrp_conform.running.folder import IDENTITY, ReportError, Result, Run
+from lrp_conform.running.folder import IDENTITY, ReportError, Run
 
 
 def rejudge(run: Run, cases: Iterable[AnyCase]) -> Run:

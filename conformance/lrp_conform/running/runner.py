@@ -18,9 +18,9 @@ from lrp_conform.candidates.sources import Source, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging.judge import resolve
-from lrp_conform.judging.layer import FAILURES
+from lrp_conform.judging.result import Result
+from lrp_conform.judging.verdict import FAILURES
 from lrp_conform.running import ask
-from lrp_conform.running.folder import Result
 from lrp_ref.arrays import LRPError
 
 UNJUDGED = ("unsupported", "unsupported-undeclared", "indeterminate", "not-run")  # verdicts that say nothing of the answer

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lrp_conform.cases import model
-from lrp_conform.cases.layer import Question
 from lrp_conform.cases.numbers import float_array
+from lrp_conform.cases.question import Question
 from lrp_ref.arrays import LRPError
 
 Array = Any

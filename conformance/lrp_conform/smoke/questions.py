@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.cases.layer import Case, Question
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import tensor
+from lrp_conform.cases.question import Question
 from lrp_conform.smoke.model_mistakes import layer_of
 
 Spec = dict[str, Any]

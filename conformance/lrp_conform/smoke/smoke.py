@@ -17,8 +17,9 @@ import numpy as np
 
 from lrp_conform.candidates.adapter import AdapterError, Candidate
 from lrp_conform.cases import golden, model
-from lrp_conform.cases.layer import Case, evaluate
+from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import float_array, tensor
+from lrp_conform.cases.question import evaluate
 from lrp_conform.running import ask as asking
 from lrp_conform.smoke.model_mistakes import arrays, close, difference, equal, explanations, far, layer_of
 from lrp_conform.smoke.questions import Layer, Spec, layers, posed

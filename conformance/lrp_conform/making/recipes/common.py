@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
-from lrp_conform.cases.layer import Question, pose
 from lrp_conform.cases.numbers import exact_array, rational, tensor
+from lrp_conform.cases.question import Question, pose
 from lrp_ref.arrays import absolute
 from lrp_ref.engine import Share, normalized
 from lrp_ref.problem import Problem

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lrp_conform.cases.golden import GoldenError
-from lrp_conform.cases.layer import Question
+from lrp_conform.cases.question import Question
 from lrp_conform.making.recipes.common import Recipe
 
 PATH = Path(__file__).with_name("found.ndjson")
