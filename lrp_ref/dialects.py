@@ -7,9 +7,9 @@ from typing import Any
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.foreign import changed
-from lrp_ref.nearest import nearest
 from lrp_ref.rules import RULES, Zero
 from lrp_ref.stabilizers import Stabilizer
+from lrp_ref.text.nearest import nearest
 
 
 @dataclass(frozen=True)

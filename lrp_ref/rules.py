@@ -1,8 +1,8 @@
 """The rules: what input i contributes to output j (n), and what belongs to no input (c).
 
 Every rule is its published formula. W, x and b come in either representation of
-`contributions.py` and in any arithmetic; y is the layer's output. The engine
-(`engine.py`) normalises every row and distributes:
+`algebra/contributions.py` and in any arithmetic; y is the layer's output. The engine
+(`propagation/shares.py`) normalises every row and distributes:
 
     R_i = sum_k scale_k sum_j n_ji / stab(sum_i n_ji + c_j) R_j
 
@@ -27,8 +27,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, neg, number, pos, where
 from lrp_ref.boxes import bound, check_box
 from lrp_ref.foreign import held
-from lrp_ref.printing import brief
 from lrp_ref.stabilizers import Stabilizer
+from lrp_ref.text.printing import brief
 
 Shaped = Callable[[tuple[Array, ...]], Any]  # arrays of the inputs' shapes, as a rule's formula has x
 

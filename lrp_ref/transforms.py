@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, full, namespace, number, sqrt
-from lrp_ref.composites.kinds import WEIGHTED
 from lrp_ref.layers import Activation, BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, Softmax
 from lrp_ref.layers.affine import pairs
-from lrp_ref.network import Network, Node, inputs_of
+from lrp_ref.layers.kinds import WEIGHTED
+from lrp_ref.network.graph import Network, Node, inputs_of
 
 
 def merge_batch_norm(net: Network, x: Any = None) -> Network:

@@ -18,9 +18,9 @@ import lrp_ref as lrp
 from lrp_conform.cases import model
 from lrp_conform.cases.numbers import exact_array, float_array, floats, rational
 from lrp_conform.cases.question import Question, answer
-from lrp_ref.engine import normalized, shares_to_result
-from lrp_ref.gauges import allowed, gauges
-from lrp_ref.problem import settle
+from lrp_ref.propagation.gauges import allowed, gauges
+from lrp_ref.propagation.propagate import normalized, shares_to_result
+from lrp_ref.propagation.settle import settle
 
 few = examples(2, 3)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import lrp_ref as lrp
 from lrp_ref import cli
-from lrp_ref.difference import difference
+from lrp_ref.commands.difference import difference
 
 
 def compared(capsys: pytest.CaptureFixture[str], folder: Path, a: Any, b: Any, *args: str) -> tuple[int, str, str]:

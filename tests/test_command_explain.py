@@ -69,7 +69,7 @@ def command(
     """Runs lrp-ref in the folder: exit status, standard output, standard error."""
     monkeypatch.chdir(folder)
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr("lrp_ref.commands.explained.save_figure", lambda path, figure: path.write_bytes(b""))
+        monkeypatch.setattr("lrp_ref.commands.output.save_figure", lambda path, figure: path.write_bytes(b""))
 
     def run(*args: object) -> tuple[int, str, str]:
         code = cli.main([str(a) for a in args])

@@ -15,9 +15,9 @@ from waiting import PATIENCE
 import lrp_ref
 from lrp_conform import cli as conform
 from lrp_ref import cli as ref
-from lrp_ref import extras
-from lrp_ref.commandline import Commands, Several, command, option, run
-from lrp_ref.nearest import nearest
+from lrp_ref.commands import extras
+from lrp_ref.commands.commandline import Commands, Several, command, option, run
+from lrp_ref.text.nearest import nearest
 
 BOTH = [("lrp-ref", ref), ("lrp-conform", conform)]
 Printed = pytest.CaptureFixture[str]

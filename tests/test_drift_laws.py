@@ -21,7 +21,7 @@ from lrp_ref import fast
 from lrp_ref.arrays import neg, pos
 from lrp_ref.layers import activation
 from lrp_ref.layers.affine import linear
-from lrp_ref.maps import Routed
+from lrp_ref.layers.maps import Routed
 from lrp_ref.rules import RULES, Part
 from lrp_ref.stabilizers import KINDS
 
@@ -63,7 +63,7 @@ def judge(question: Question, factors: Any) -> None:
     for representation, switched in ROUTES:
         with fast.switched(switched), pytest.MonkeyPatch.context() as patch:
             if representation == "explicit":
-                patch.setattr("lrp_ref.composites.composite.propagate", partial(lrp.propagate, representation="explicit"))
+                patch.setattr("lrp_ref.network.composite.propagate", partial(lrp.propagate, representation="explicit"))
             found = narrow.explain(x32, composite32, seed=seed32, at="all")
             given = narrow.forward(x32, at="all")
         for name, e in exact.bounds.forward.items():

@@ -8,7 +8,7 @@ from flint import fmpq
 
 import lrp_ref as lrp
 from lrp_conform.cases.numbers import floats
-from lrp_ref.gauges import allowed
+from lrp_ref.propagation.gauges import allowed
 
 
 @pytest.mark.parametrize("gamma", [0.25, np.float32(0.25), np.float64(0.25), Fraction(1, 4), fmpq(1, 4)], ids=repr)

@@ -24,7 +24,7 @@ from lrp_conform.cases import golden, model
 from lrp_conform.cases.numbers import float_array
 from lrp_ref import fast
 from lrp_ref.fast import blocks, dense, gather, relevance, scatter, sums, threads
-from lrp_ref.problem import settle
+from lrp_ref.propagation.settle import settle
 
 DTYPES = (np.float32, np.float64)
 RULES = [
@@ -302,7 +302,7 @@ def test_a_known_output_spares_the_forward_pass(monkeypatch: pytest.MonkeyPatch)
     layer, x, R = lrp.Dense(rng.standard_normal((3, 4)), rng.standard_normal(3)), rng.standard_normal((2, 4)), np.ones((2, 3))
     want = lrp.propagate(layer, x, R, lrp.Epsilon()).relevance
     y = layer.affine(x).y
-    monkeypatch.setattr("lrp_ref.maps.DenseMap.apply", None)
+    monkeypatch.setattr("lrp_ref.layers.maps.DenseMap.apply", None)
     assert np.array_equal(lrp.propagate(layer, x, R, lrp.Epsilon(), output=y).relevance, want)
     with pytest.raises(lrp.LRPError, match=r"output: expected shape \(2, 3\), got \(2, 2\)"):
         lrp.propagate(layer, x, R, lrp.Epsilon(), output=y[:, :2])

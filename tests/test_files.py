@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lrp_ref import LRPError
-from lrp_ref.files import load_array, opened_for_writing, save_array, write_file
+from lrp_ref.files.arrays import load_array, opened_for_writing, save_array, write_file
 
 
 def test_text_and_bytes_are_written_as_they_are(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_what_stops_half_way_leaves_what_was_there(tmp_path: Path, error: type[B
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lrp_ref.files import opened_for_writing
+from lrp_ref.files.arrays import opened_for_writing
 with opened_for_writing(Path(sys.argv[1])) as file:
     file.write(b"half" * 100000)
     os.kill(os.getpid(), signal.SIGKILL)

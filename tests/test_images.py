@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
-from lrp_ref.images import Preprocessing, read
+from lrp_ref.files.images import Preprocessing, read
 
 Image: Any = pytest.importorskip("PIL.Image", reason="Pillow is not installed: no image is read")
 

@@ -17,7 +17,7 @@ from lrp_conform.judging.deviations import BY_NAME
 from lrp_conform.judging.verdict import PASSES, Judgement
 from lrp_conform.making.generate import uid_of
 from lrp_conform.proof import honest, selftest
-from lrp_ref.gauges import allowed
+from lrp_ref.propagation.gauges import allowed
 
 CASES = {case.id: case for case in golden.load()}
 EXACT, GENERIC, SEVERAL = CASES["dense.epsilon.exact-06"], CASES["dense.epsilon.generic-01"], CASES["add.cancelling"]

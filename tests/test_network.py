@@ -274,7 +274,7 @@ def test_words_go_in_as_indices() -> None:
 
 
 def test_what_is_not_asked_for_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import lrp_ref.explanation as module
+    import lrp_ref.network.explain as module
 
     seen: list[set[str]] = []
     real = lrp.Assign.propagate

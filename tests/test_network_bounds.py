@@ -10,7 +10,7 @@ from flint import fmpq
 from networks import PRESETS
 
 import lrp_ref as lrp
-from lrp_ref.maps import ConvMap, DenseMap
+from lrp_ref.layers.maps import ConvMap, DenseMap
 
 NAMES = (
     "innvestigate.z", "innvestigate.epsilon", "innvestigate.w_square", "innvestigate.alpha2_beta1_ignore_bias",
@@ -65,7 +65,7 @@ def in_order(order: str, patch: pytest.MonkeyPatch) -> None:
     if order == "explicit":
         original = lrp.propagate
         patch.setattr(
-            "lrp_ref.composites.composite.propagate", lambda *args, **named: original(*args, **named, representation="explicit")
+            "lrp_ref.network.composite.propagate", lambda *args, **named: original(*args, **named, representation="explicit")
         )
         return
     rng = np.random.default_rng(len(order))

@@ -19,8 +19,8 @@ from onnx import numpy_helper  # noqa: E402
 from onnx_models import load, runtime  # noqa: E402
 
 import lrp_ref as lrp  # noqa: E402
-from lrp_ref.errors import forward_error, in_float64_fields  # noqa: E402
-from lrp_ref.network import inputs_of  # noqa: E402
+from lrp_ref.network.graph import inputs_of  # noqa: E402
+from lrp_ref.network.node_bounds import forward_error, in_float64_fields  # noqa: E402
 
 FOLDER = Path(onnx.__file__).parent / "backend/test/data/light"
 NAMES = (

@@ -10,8 +10,8 @@ import pytest
 import lrp_ref as lrp
 from lrp_ref import stabilizers
 from lrp_ref.arrays import neg, pos, where
+from lrp_ref.propagation.unread import Unread
 from lrp_ref.rules import Part
-from lrp_ref.unread import Unread
 
 rng = np.random.default_rng(0)
 LAYER = lrp.Dense(rng.normal(size=(4, 5)), rng.normal(size=4))

@@ -125,11 +125,11 @@ def test_what_came_back_is_pickled_and_replaced_like_any_other() -> None:
 
 
 def test_pickling_computes_the_account_of_a_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lrp_ref import explanation
+    from lrp_ref.network import explain
 
     runs: list[int] = []
-    plain = explanation.repeated
-    monkeypatch.setattr(explanation, "repeated", lambda *args: runs.append(1) or plain(*args))
+    plain = explain.repeated
+    monkeypatch.setattr(explain, "repeated", lambda *args: runs.append(1) or plain(*args))
     for arithmetic in ("exact", "float64"):
         runs.clear()
         found = explained(arithmetic)

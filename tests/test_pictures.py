@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
-from lrp_ref.ledger import NetworkLedger, NodeAccount
+from lrp_ref.propagation.ledger import NetworkLedger, NodeAccount
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: no picture is drawn")
 

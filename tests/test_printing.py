@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
-from lrp_ref import gauges, printing
+from lrp_ref.propagation import gauges
 from lrp_ref.streaming.identity import digest
+from lrp_ref.text import printing
 
 WIDE = lrp.Dense(np.ones((10, 784), np.float32), np.ones(10, np.float32))
 IMAGE, SEED = np.ones((2, 784), np.float32), np.ones((2, 10), np.float32)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE
 
-from lrp_ref.printable import printable
-from lrp_ref.progress import Bar, duration, progress, told, watched
+from lrp_ref.text.printable import printable
+from lrp_ref.text.progress import Bar, duration, progress, told, watched
 
 LOOP = """
 import sys
-from lrp_ref import progress as module
-from lrp_ref.progress import progress
+from lrp_ref.text import progress as module
+from lrp_ref.text.progress import progress
 module.GLANCE = -1.0
 END
 with progress(4, "cases\\x1b[31m") as bar:

@@ -105,7 +105,14 @@ def test_every_line_of_the_stub_is_what_the_package_gives() -> None:
         assert not isinstance(getattr(home, name), ModuleType) or module == "lrp_ref"
 
 
-@pytest.mark.parametrize("first", ["import lrp_ref.gauges, lrp_ref.engine", "from lrp_ref.engine import settle", "pass"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import lrp_ref.propagation.gauges, lrp_ref.propagation.propagate",
+        "from lrp_ref.propagation.propagate import settle",
+        "pass",
+    ],
+)
 def test_names_shared_with_a_module_mean_the_function(first: str) -> None:
     code = f"{first}\nimport lrp_ref as lrp\nprint(type(lrp.propagate).__name__, type(lrp.bounds).__name__)"
     assert in_a_fresh_interpreter(code) == "function function"

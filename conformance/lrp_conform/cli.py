@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import lrp_ref
-from lrp_ref.commandline import Commands, run
+from lrp_ref.commands.commandline import Commands, run
 
 
 def version() -> str:

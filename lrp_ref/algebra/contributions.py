@@ -16,8 +16,8 @@ from functools import cached_property, reduce
 from operator import add
 from typing import Any
 
+from lrp_ref.algebra.entries import entries
 from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, flattened, namespace, neg, pos
-from lrp_ref.entries import entries
 from lrp_ref.kernels import delegated
 
 

@@ -1,6 +1,6 @@
 """A rule's own text, run on numbers that may be off: how far its contributions, biases and branches may move.
 
-The same algebra as `contributions.py`, in float64, where every number carries a bound on its error. Inputs, weights and their
+The same algebra as `contributions`, in float64, where every number carries a bound on its error. Inputs, weights and their
 products know |n' - n|, a bias or an output is a `Ball`, and a comparison says for which outputs an error decides it. Nothing
 about a rule is listed here: what its text does with W, x, b and y is what its errors are, and a text that leaves this algebra
 has no bounds.
@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from operator import add
 from typing import Any
 
+from lrp_ref.algebra.contributions import Inputs, Separable, Structured
 from lrp_ref.arrays import Array, LRPError, Number, absolute, neg, pos, where
-from lrp_ref.contributions import Inputs, Separable, Structured
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from lrp_ref.nearest import nearest
-from lrp_ref.printable import printable
+from lrp_ref.text.nearest import nearest
+from lrp_ref.text.printable import printable
 
 USAGE = 2
 INTERRUPTED = 130
@@ -184,7 +184,7 @@ def run(commands: Commands, arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _told(commands, _line(error))
     except ImportError as error:
-        from lrp_ref.extras import install
+        from lrp_ref.commands.extras import install
 
         needed = install(error.name or "", commands.extra)
         if needed is None:

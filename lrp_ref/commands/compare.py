@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from lrp_ref.commandline import argument, command, option
-from lrp_ref.commands.say import say
+from lrp_ref.commands.commandline import argument, command, option
+from lrp_ref.commands.terminal import say
 
 
 def tolerance(text: str) -> float:
@@ -31,8 +31,8 @@ def compare(a: Path, b: Path, tolerance: float | None, out: Path | None) -> int:
     Exit status: 0 if they are equal bit for bit, dtypes included; 1 if they differ; 2 if they cannot be compared. With
     --tolerance T, 0 where max |A - B| <= T max |B|. Effective bits: -log2 of max |A - B| / max |B|.
     """
-    from lrp_ref.difference import difference
-    from lrp_ref.files import load_array
+    from lrp_ref.commands.difference import difference
+    from lrp_ref.files.arrays import load_array
 
     one, other = load_array(a), load_array(b)
     if one.shape != other.shape:
@@ -67,7 +67,7 @@ def _lines(found: Any) -> list[str]:
 
 def _draw(a: Any, b: Any, names: tuple[str, str], out: Path) -> None:
     from lrp_ref.arrays import exact
-    from lrp_ref.files import save_figure
+    from lrp_ref.files.arrays import save_figure
     from lrp_ref.pictures import comparison
 
     shown = [exact(m) if m.dtype.kind == "U" else m for m in (a, b)]

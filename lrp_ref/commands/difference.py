@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import Array, LRPError, exact, is_exact
-from lrp_ref.rounding import UNIT_ROUNDOFF
 
 Index = tuple[int, ...]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from lrp_ref.commandline import OneOf, Several, argument, command, fail, option
+from lrp_ref.commands.commandline import OneOf, Several, argument, command, fail, option
 from lrp_ref.commands.folders import folders, prepared
-from lrp_ref.commands.say import say
-from lrp_ref.progress import Bar, progress
+from lrp_ref.commands.terminal import say
+from lrp_ref.text.progress import Bar, progress
 
 FILE = click.Path(path_type=Path)
 
@@ -104,7 +104,7 @@ def explain(**given: Any) -> None:
     missing = [str(path) for path in (asked.model, *asked.images) if not path.is_file()]
     if missing:
         fail(f"no such file: {', '.join(missing)}")
-    from lrp_ref.commands.asked import labels, ready, target
+    from lrp_ref.commands.request import labels, ready, target
 
     if asked.out is not None:
         import lrp_ref.pictures  # noqa: F401 - what is missing is told before anything is computed
@@ -124,8 +124,8 @@ def explain(**given: Any) -> None:
 def _explain(path: Path, folder: Path | None, asked: Any, model: Any, wanted: tuple[Any, list[str]], bar: Bar) -> None:
     """Explain one image, print what came out, and write its files."""
     from lrp_ref.arrays import LRPError
-    from lrp_ref.commands import explained
-    from lrp_ref.images import read
+    from lrp_ref.commands import output as explained
+    from lrp_ref.files.images import read
 
     sample, (target, names), output = read(path, model.images), wanted, _output(model.net, asked.output)
     try:

@@ -5,9 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lrp_ref.commandline import command, fail, option
+from lrp_ref.commands.commandline import command, fail, option
 from lrp_ref.commands.explain import FILE, about_images, about_model, count, of_names
-from lrp_ref.commands.say import say
+from lrp_ref.commands.terminal import say
 
 
 @command("explain-many")
@@ -28,13 +28,13 @@ def explain_many(**given: Any) -> None:
     """
     asked = SimpleNamespace(**given)
     asked.images = files(list(asked.images))
-    from lrp_ref.commands import asked as asking
+    from lrp_ref.commands import request
     from lrp_ref.commands.taken import Fitted, Pixels
     from lrp_ref.streaming import explain_many
 
     whole = len(asked.images) == 1 and asked.images[0].suffix == ".npy"
-    target = asking.target(asked.target, [])
-    ready = asking.ready(asked)
+    target = request.target(asked.target, [])
+    ready = request.ready(asked)
     if whole:
         _check_rows(asked.images[0], ready.images.shape)
     say(f"{asked.model.name}: {len(ready.net.nodes)} nodes; {'; '.join((ready.composite.name, *ready.notes))}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lrp_ref.commandline import fail
+from lrp_ref.commands.commandline import fail
 
 
 def folders(out: Path | None, images: Sequence[Path]) -> Sequence[Path | None]:

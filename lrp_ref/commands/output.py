@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array
-from lrp_ref.commands.asked import Asked
-from lrp_ref.explanation import Explanation
-from lrp_ref.files import save_array, save_figure, write_file
-from lrp_ref.images import Sample, channels_last
+from lrp_ref.commands.request import Asked
+from lrp_ref.files.arrays import save_array, save_figure, write_file
+from lrp_ref.files.images import Sample, channels_last
 from lrp_ref.layers.activation import softmax
-from lrp_ref.printable import printable
+from lrp_ref.network.explain import Explanation
+from lrp_ref.text.printable import printable
 
 
 def classes(output: Any, names: Sequence[str], top: int) -> list[str]:

@@ -11,12 +11,12 @@ import numpy as np
 from lrp_ref import transforms
 from lrp_ref.arrays import Array, LRPError, exact
 from lrp_ref.composites import Assign, Composite, presets
-from lrp_ref.files import load_array
-from lrp_ref.images import Preprocessing
+from lrp_ref.files.arrays import load_array
+from lrp_ref.files.images import Preprocessing
 from lrp_ref.layers import BatchNorm, Softmax
-from lrp_ref.nearest import nearest
-from lrp_ref.network import Network
+from lrp_ref.network.graph import Network
 from lrp_ref.onnx import load_onnx
+from lrp_ref.text.nearest import nearest
 
 Numbers = Callable[[Array], Array]
 

@@ -3,8 +3,8 @@
 import inspect
 from collections.abc import Iterable
 
-from lrp_ref.commandline import command
-from lrp_ref.commands.say import say
+from lrp_ref.commands.commandline import command
+from lrp_ref.commands.terminal import say
 
 
 @command()

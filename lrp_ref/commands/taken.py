@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrp_ref.arrays import Array
-from lrp_ref.images import Preprocessing, read
+from lrp_ref.files.images import Preprocessing, read
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from lrp_ref.printable import printable
+from lrp_ref.text.printable import printable
 
 
 def say(text: str) -> None:

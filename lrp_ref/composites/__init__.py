@@ -1,8 +1,8 @@
 """Composites, and presets by the names of `captum`, `innvestigate`, `zennit`, `relevance_propagation_jl`; and of patterns."""
 
 from lrp_ref.composites import captum, innvestigate, patterns, relevance_propagation_jl, zennit
-from lrp_ref.composites.composite import Assign, Composite
 from lrp_ref.composites.presets import PRESETS, Preset, named
+from lrp_ref.network.composite import Assign, Composite
 
 __all__ = [
     "PRESETS", "Assign", "Composite", "Preset", "captum", "innvestigate", "named", "patterns", "relevance_propagation_jl",

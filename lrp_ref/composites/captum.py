@@ -1,10 +1,10 @@
 """captum's rules where the user sets none: `captum/attr/_core/lrp.py`, `SUPPORTED_LAYERS_WITH_RULES`. It seeds the logit."""
 
 from lrp_ref.arrays import Number
-from lrp_ref.composites.composite import Assign, Composite
-from lrp_ref.composites.kinds import AVERAGE, MOVING, WEIGHTED
 from lrp_ref.dialects import DIALECTS, signed
 from lrp_ref.layers import Activation, Add, BatchNorm, MaxPool
+from lrp_ref.layers.kinds import AVERAGE, MOVING, WEIGHTED
+from lrp_ref.network.composite import Assign, Composite
 from lrp_ref.rules import Epsilon, Gradient, Pass
 from lrp_ref.stabilizers import NONE
 

@@ -10,11 +10,11 @@ read only inputs, possibly reshaped; a tuple (low, high) stands for the bounded 
 from typing import Any
 
 from lrp_ref.arrays import Number
-from lrp_ref.composites.composite import Assign, Composite
-from lrp_ref.composites.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
 from lrp_ref.dialects import DIALECTS
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, Embedding, MaxPool, Scale
-from lrp_ref.network import Network, Node
+from lrp_ref.layers.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
+from lrp_ref.network.composite import Assign, Composite
+from lrp_ref.network.graph import Network, Node
 from lrp_ref.rules import AlphaBeta, AlphaBetaX, Epsilon, Flat, Gradient, Pass, WSquare, ZBox, Zero, ZPlusFast
 from lrp_ref.stabilizers import NONE
 

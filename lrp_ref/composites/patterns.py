@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from glob import escape
 
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.composites.composite import Assign, Composite
-from lrp_ref.composites.kinds import AVERAGE, MOVING
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, MaxPool, Scale, SumPool
-from lrp_ref.network import Network
+from lrp_ref.layers.kinds import AVERAGE, MOVING
+from lrp_ref.network.composite import Assign, Composite
+from lrp_ref.network.graph import Network
 from lrp_ref.rules import Gradient
 
 GRADIENT = (Add, BatchNorm, MaxPool, Scale, SumPool, *AVERAGE, *MOVING)

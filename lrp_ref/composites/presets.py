@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.composites import captum, innvestigate, patterns, relevance_propagation_jl, zennit
-from lrp_ref.composites.composite import Composite
-from lrp_ref.nearest import nearest
+from lrp_ref.network.composite import Composite
 from lrp_ref.rules import RULES
+from lrp_ref.text.nearest import nearest
 
 LIBRARIES = (innvestigate, zennit, relevance_propagation_jl, captum)
 MERGING = (zennit, relevance_propagation_jl)

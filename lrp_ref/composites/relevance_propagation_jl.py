@@ -11,11 +11,11 @@ pass, as its `canonize` fuses them without an epsilon: `lrp_ref.transforms.merge
 from typing import Any
 
 from lrp_ref.arrays import Number
-from lrp_ref.composites.composite import Assign, Composite
-from lrp_ref.composites.kinds import AVERAGE, CONVOLUTION, MOVING
 from lrp_ref.dialects import DIALECTS
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, MaxPool, Scale
-from lrp_ref.network import Network, Node
+from lrp_ref.layers.kinds import AVERAGE, CONVOLUTION, MOVING
+from lrp_ref.network.composite import Assign, Composite
+from lrp_ref.network.graph import Network, Node
 from lrp_ref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, ZBox, Zero, ZPlus
 from lrp_ref.stabilizers import NONE
 

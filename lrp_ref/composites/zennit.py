@@ -9,10 +9,10 @@ matching module in order, wherever it reads from. Batch norms pass on the assump
 from typing import Any
 
 from lrp_ref.arrays import LRPError, Number
-from lrp_ref.composites.composite import Assign, Composite
-from lrp_ref.composites.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
 from lrp_ref.dialects import DIALECTS, signed
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, MaxPool, Scale, SumPool
+from lrp_ref.layers.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
+from lrp_ref.network.composite import Assign, Composite
 from lrp_ref.rules import AlphaBeta, Epsilon, Flat, Gamma, Gradient, Norm, Pass, ZBox, ZPlus
 from lrp_ref.stabilizers import NONE
 

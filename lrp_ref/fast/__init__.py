@@ -1,7 +1,7 @@
 """The fast path: the same sums on NumPy float32 and float64, arranged for the cache.
 
-Everything here gives what the plain text of `engine.py`, `contributions.py` and `maps.py` gives, within the bounds of
-`gauges.py`, and may be left out, or switched off: nothing imports it but `kernels.py`, to fill its table.
+Everything here gives what the plain text of `propagation`, `algebra` and `layers` gives, within the bounds of
+`gauges`, and may be left out, or switched off: nothing imports it but `kernels.py`, to fill its table.
 
 - `table.py`: the names under which the plain text asks for a kernel, and what each of them serves.
 - `convolution.py`: a convolution, or its adjoint, without a patch matrix; `gather.py` and `scatter.py` are its two ways.

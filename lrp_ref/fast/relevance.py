@@ -1,17 +1,17 @@
-"""The relevance at every input, without the ledger: what `engine.received_by` returns, in a few passes over memory."""
+"""The relevance at every input, without the ledger: what `shares.received_by` returns, in a few passes over memory."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from lrp_ref.algebra.contributions import Structured
 from lrp_ref.arrays import Array, all_finite
 from lrp_ref.biases import MODES
-from lrp_ref.contributions import Structured
-from lrp_ref.engine import parts_of
 from lrp_ref.fast import on, sums
 from lrp_ref.fast.threads import across, chunks
-from lrp_ref.maps import Routed
+from lrp_ref.layers.maps import Routed
+from lrp_ref.propagation.propagate import parts_of
 from lrp_ref.rules import Part
 
 

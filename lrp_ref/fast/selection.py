@@ -6,11 +6,11 @@ from functools import cached_property, reduce
 
 import numpy as np
 
+from lrp_ref.algebra.entries import Entries
 from lrp_ref.arrays import Array
-from lrp_ref.entries import Entries
 from lrp_ref.fast import on
 from lrp_ref.fast.threads import across, chunks
-from lrp_ref.maps import Window, WindowMap
+from lrp_ref.layers.maps import Window, WindowMap
 
 
 def maximum(taps: Sequence[Array]) -> Array:

@@ -11,7 +11,7 @@ from lrp_ref.arrays import Array
 from lrp_ref.fast.blocks import Sum
 from lrp_ref.fast.convolution import convolve
 from lrp_ref.fast.dense import multiply
-from lrp_ref.maps import ConvMap, DenseMap, Routed, Transposed
+from lrp_ref.layers.maps import ConvMap, DenseMap, Routed, Transposed
 
 
 def rows(parts: Sequence[Any]) -> list[Array]:

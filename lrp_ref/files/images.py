@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.files import load_array
+from lrp_ref.files.arrays import load_array
 
 LAYOUTS = ("nchw", "nhwc")
 MODES = {1: "L", 3: "RGB"}

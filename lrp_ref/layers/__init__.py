@@ -5,6 +5,7 @@ from lrp_ref.layers.affine import Affine, Layer, moved
 from lrp_ref.layers.drift import Drift, fixed
 from lrp_ref.layers.linear import Conv, ConvTranspose, Dense
 from lrp_ref.layers.lrn import LRN
+from lrp_ref.layers.maps import ConvMap, DenseMap, Routed, Transposed, Window, WindowMap
 from lrp_ref.layers.normalization import BatchNorm, Scale
 from lrp_ref.layers.pooling import AvgPool, GlobalAvgPool, MaxPool, SumPool
 from lrp_ref.layers.routing import (
@@ -21,7 +22,6 @@ from lrp_ref.layers.routing import (
     Slice,
     Upsample,
 )
-from lrp_ref.maps import ConvMap, DenseMap, Routed, Transposed, Window, WindowMap
 
 __all__ = [
     "LRN", "Activation", "Add", "Affine", "AvgPool", "BatchNorm", "Concat", "Conv", "ConvMap", "ConvTranspose", "Crop", "Dense",

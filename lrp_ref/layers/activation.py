@@ -6,6 +6,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
+from lrp_ref.algebra.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, gamma
 from lrp_ref.arrays import (
     Array,
     LRPError,
@@ -23,8 +24,7 @@ from lrp_ref.arrays import (
 )
 from lrp_ref.layers.affine import Affine
 from lrp_ref.layers.drift import Drift, Errors
-from lrp_ref.maps import Routed
-from lrp_ref.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, gamma
+from lrp_ref.layers.maps import Routed
 
 LINEARIZATIONS = ("identity", "gradient", "ratio")
 

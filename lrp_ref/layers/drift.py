@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from lrp_ref.algebra.contributions import Inputs, Separable, structured
+from lrp_ref.algebra.rounding import allowed_forward
 from lrp_ref.arrays import Array, LRPError, absolute, namespace, where
-from lrp_ref.contributions import Inputs, Separable, structured
 from lrp_ref.layers.affine import Affine
-from lrp_ref.rounding import allowed_forward
 
 Errors = tuple[Array, ...]
 

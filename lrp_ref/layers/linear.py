@@ -10,7 +10,7 @@ from typing import Any
 from lrp_ref.arrays import Array, LRPError, checked, namespace
 from lrp_ref.layers.affine import Affine, ByValue, expect, flat_bias, linear, pairs, parameter, per_axis
 from lrp_ref.layers.drift import fixed
-from lrp_ref.maps import ConvMap, DenseMap, Transposed, Window
+from lrp_ref.layers.maps import ConvMap, DenseMap, Transposed, Window
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,8 @@ from math import ceil, log
 from operator import add
 from typing import Any
 
+from lrp_ref.algebra.entries import Entries
+from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, gamma
 from lrp_ref.arrays import (
     Array,
     LRPError,
@@ -22,11 +24,9 @@ from lrp_ref.arrays import (
     same,
     where,
 )
-from lrp_ref.entries import Entries
 from lrp_ref.layers.affine import Affine, linear
 from lrp_ref.layers.drift import Drift, Errors
-from lrp_ref.maps import Routed, Window, WindowMap
-from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF, gamma
+from lrp_ref.layers.maps import Routed, Window, WindowMap
 
 LINEARIZATIONS = ("ratio", "gradient", "taylor")
 NO_BOUND = 2**53  # as many roundings leave no bound in any dtype: what is traced has values only when it runs

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from lrp_ref.algebra.entries import Entries, complete, moving, pooling, sliding
 from lrp_ref.arrays import Array, added, full, namespace, placed
-from lrp_ref.entries import Entries, complete, moving, pooling, sliding
 from lrp_ref.kernels import delegated
 
 

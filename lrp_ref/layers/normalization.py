@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, known, namespace, number, same, sqrt
 from lrp_ref.layers.affine import Affine, ByValue, expect, linear, parameter
 from lrp_ref.layers.drift import Drift, Errors, fixed, inherited
-from lrp_ref.maps import Routed
+from lrp_ref.layers.maps import Routed
 
 LINEARIZATIONS = ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")
 

@@ -10,8 +10,8 @@ from lrp_ref.arrays import Array, LRPError, constant, full, namespace, where
 from lrp_ref.kernels import delegated
 from lrp_ref.layers.affine import Affine, linear, pairs, per_axis
 from lrp_ref.layers.drift import Drift, Errors, fixed
+from lrp_ref.layers.maps import Window, WindowMap
 from lrp_ref.layers.rivals import lowest, rivals
-from lrp_ref.maps import Window, WindowMap
 
 
 @dataclass(frozen=True)

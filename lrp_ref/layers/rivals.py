@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+from lrp_ref.algebra.rounding import capped
 from lrp_ref.arrays import Array, absolute, count_of, full, namespace, where
-from lrp_ref.rounding import capped
 
 
 @dataclass(frozen=True)

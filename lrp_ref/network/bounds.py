@@ -47,14 +47,14 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped, gamma
 from lrp_ref.arrays import Array, absolute, count_of, full, namespace, where
-from lrp_ref.composites import Assign
-from lrp_ref.errors import as_float64, forward_error, relevance_errors
-from lrp_ref.gauges import in_float64
 from lrp_ref.layers.activation import softmax
-from lrp_ref.network import Network, inputs_of, told
-from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF, capped, gamma
-from lrp_ref.seeds import chosen
+from lrp_ref.network.composite import Assign
+from lrp_ref.network.graph import Network, inputs_of, told
+from lrp_ref.network.node_bounds import as_float64, forward_error, relevance_errors
+from lrp_ref.network.start import chosen
+from lrp_ref.propagation.gauges import in_float64
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
-from lrp_ref.composites import Assign, Composite
-from lrp_ref.composites.composite import resolved
 from lrp_ref.foreign import refuse_lacking
-from lrp_ref.gauges import in_float64
-from lrp_ref.ledger import Ledger, NetworkLedger, NodeAccount
-from lrp_ref.network import Network, Node, inputs_of, run, told
-from lrp_ref.rounding import UNIT_ROUNDOFF
-from lrp_ref.seeds import seeded
+from lrp_ref.network.composite import Assign, Composite, resolved
+from lrp_ref.network.graph import Network, Node, inputs_of, run, told
+from lrp_ref.network.start import seeded
+from lrp_ref.propagation.gauges import in_float64
+from lrp_ref.propagation.ledger import Ledger, NetworkLedger, NodeAccount
 
 if TYPE_CHECKING:
-    from lrp_ref.network_bounds import NetworkBounds
+    from lrp_ref.network.bounds import NetworkBounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +127,7 @@ def explain(
     )
     bounded = None
     if judged:
-        from lrp_ref.network_bounds import network_bounds  # only where it is asked for
+        from lrp_ref.network.bounds import network_bounds  # only where it is asked for
 
         bounded = network_bounds(net, rules, values, seen, target, seed, judged, seeds)
     relevance = {name: arriving[name] for name in net.inputs}

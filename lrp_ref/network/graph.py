@@ -14,12 +14,12 @@ from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
 from lrp_ref.foreign import refuse_lacking
 from lrp_ref.layers import Activation, Flatten, MaxPool
 from lrp_ref.layers.affine import LAYER, Layer, arity
-from lrp_ref.printing import given
-from lrp_ref.problem import output
+from lrp_ref.propagation.settle import output
+from lrp_ref.text.printing import given
 
 if TYPE_CHECKING:
-    from lrp_ref.composites import Composite
-    from lrp_ref.explanation import Explanation
+    from lrp_ref.network.composite import Composite
+    from lrp_ref.network.explain import Explanation
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class Network:
         account: bool = False,
         progress: Callable[[Node], None] | None = None,
     ) -> "Explanation":
-        """The relevance of the inputs for what the network returns at x: see `lrp_ref.explanation.explain`."""
-        from lrp_ref.explanation import explain  # which itself needs this module
+        """The relevance of the inputs for what the network returns at x: see `lrp_ref.network.explain.explain`."""
+        from lrp_ref.network.explain import explain  # which itself needs this module
 
         how: Any = {"target": target, "seed": seed, "at": at, "bounds": bounds, "account": account, "progress": progress}
         return explain(self, x, composite, **how)

@@ -1,4 +1,4 @@
-"""Errors through one node: from its inputs to its output, and from its relevance to theirs. `network_bounds` derives them.
+"""Errors through one node: from its inputs to its output, and from its relevance to theirs. `bounds` derives them.
 
 Everything here is float64, and e is the error of a value, E that of the relevance arriving at it. What an error of x does to a
 layer, the layer says (`layers/drift.py`); what it does to a rule, the rule's own text says (`uncertain.py`).
@@ -10,18 +10,18 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
+from lrp_ref.algebra.contributions import Inputs, Separable
+from lrp_ref.algebra.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, capped, gamma
+from lrp_ref.algebra.uncertain import Ball, Choice, UncertainInputs, UncertainWeights, as_ball
 from lrp_ref.arrays import Array, LRPError, absolute, is_exact, namespace, pos, where
 from lrp_ref.biases import MODES
-from lrp_ref.composites import Assign
-from lrp_ref.contributions import Inputs, Separable
-from lrp_ref.engine import Share, as_tuple, normalized, stated
 from lrp_ref.foreign import changed, held
-from lrp_ref.gauges import constant_work, fan, in_float64, underflow
 from lrp_ref.layers import Layer
 from lrp_ref.layers.drift import Drift, drift_of
-from lrp_ref.problem import Problem, entered, settle
-from lrp_ref.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, capped, gamma
-from lrp_ref.uncertain import Ball, Choice, UncertainInputs, UncertainWeights, as_ball
+from lrp_ref.network.composite import Assign
+from lrp_ref.propagation.gauges import constant_work, fan, in_float64, underflow
+from lrp_ref.propagation.propagate import Share, as_tuple, normalized, stated
+from lrp_ref.propagation.settle import Problem, entered, settle
 
 
 def forward_error(layer: Layer, given: Sequence[Array], errors: Sequence[Array], dtype: str) -> Array:

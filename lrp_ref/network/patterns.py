@@ -19,9 +19,9 @@ from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, checked, full, namespace, same_arithmetic, where
 from lrp_ref.layers import Activation, Conv, Dense
-from lrp_ref.network import Network, Node, inputs_of, run
-from lrp_ref.printing import summary
-from lrp_ref.progress import watched
+from lrp_ref.network.graph import Network, Node, inputs_of, run
+from lrp_ref.text.printing import summary
+from lrp_ref.text.progress import watched
 
 MASKS = ("all", "positive", "negative")
 

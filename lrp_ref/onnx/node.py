@@ -8,7 +8,7 @@ import numpy as np
 from onnx import helper
 
 from lrp_ref.layers import Layer
-from lrp_ref.network import Node
+from lrp_ref.network.graph import Node
 from lrp_ref.onnx.fold import Constant, Unsupported, Value, axes_of
 
 

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from lrp_ref.arrays import Array, LRPError, is_exact
-from lrp_ref.printable import printable
+from lrp_ref.text.printable import printable
 
 # The diverging scheme RdBu and the palette of Okabe and Ito: both are told apart with any colour vision.
 STOPS = ("#053061", "#2166ac", "#4393c3", "#92c5de", "#ffffff", "#f4a582", "#d6604d", "#b2182b", "#67001f")

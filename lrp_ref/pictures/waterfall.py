@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrp_ref.arrays import LRPError
-from lrp_ref.ledger import NetworkLedger
 from lrp_ref.pictures.style import COLUMNS, INK, PALE, figure, name_of, short
+from lrp_ref.propagation.ledger import NetworkLedger
 
 ROW, HEIGHT = 0.19, 0.72  # inches per line, and the part of it that bars fill
 NEGLIGIBLE = 1e-3  # of the largest bar

@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
+from lrp_ref.algebra.contributions import Separable, Structured
+from lrp_ref.algebra.rounding import SMALLEST, UNIT_ROUNDOFF, gamma
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, count_of, flattened, full, is_exact, namespace, number, where
 from lrp_ref.biases import MODES
-from lrp_ref.contributions import Separable, Structured
 from lrp_ref.dialects import Dialect
-from lrp_ref.engine import Share, as_tuple, normalized, parts_of
 from lrp_ref.layers import Layer
-from lrp_ref.maps import DenseMap
-from lrp_ref.printing import shapes
-from lrp_ref.problem import Problem, settle
-from lrp_ref.rounding import SMALLEST, UNIT_ROUNDOFF, gamma
+from lrp_ref.layers.maps import DenseMap
+from lrp_ref.propagation.propagate import Share, as_tuple, normalized, parts_of
+from lrp_ref.propagation.settle import Problem, settle
 from lrp_ref.rules import Part, Rule
 from lrp_ref.stabilizers import Stabilizer
+from lrp_ref.text.printing import shapes
 
 
 @dataclass(frozen=True, eq=False)

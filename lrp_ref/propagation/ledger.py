@@ -7,7 +7,7 @@ from operator import add
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, absolute, flattened, is_exact, namespace
-from lrp_ref.printing import described, shapes, summary, totals
+from lrp_ref.text.printing import described, shapes, summary, totals
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, element_type, exact, flattened, is_exact, namespace
-from lrp_ref.files import load_arrays, save_arrays
+from lrp_ref.files.arrays import load_arrays, save_arrays
 from lrp_ref.layers import Layer
 from lrp_ref.layers.affine import affine_of
-from lrp_ref.printing import described
-from lrp_ref.problem import entered, inputs_of, represent
+from lrp_ref.propagation.settle import entered, inputs_of, represent
+from lrp_ref.text.printing import described
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Matrix:
             if weight.shape[1:] != places:
                 raise unfit
             return cls(weight, wired, bias, tuple(shapes), outputs)
-        from lrp_ref.sparse import Pattern, Sparse
+        from lrp_ref.propagation.sparse import Pattern, Sparse
 
         held = Sparse(weight, wired, Pattern(arrays["columns"], arrays["begins"], places))
         try:

@@ -24,12 +24,12 @@ from lrp_ref.biases import MODES
 from lrp_ref.dialects import Dialect
 from lrp_ref.foreign import refuse_other
 from lrp_ref.layers import Layer
-from lrp_ref.ledger import Ledger
-from lrp_ref.printing import shapes
-from lrp_ref.problem import Problem, settle
+from lrp_ref.propagation.ledger import Ledger
+from lrp_ref.propagation.settle import Problem, settle
+from lrp_ref.propagation.unread import Unread
 from lrp_ref.rules import Part, Rule
 from lrp_ref.stabilizers import Stabilizer
-from lrp_ref.unread import Unread
+from lrp_ref.text.printing import shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +240,7 @@ def _ledger(problem: Problem, received: tuple[Array, ...], shares: Callable[[], 
     def bound() -> Array:
         if is_exact(problem.arrived):
             return full((problem.arrived.shape[0],), 0, problem.arrived)
-        from lrp_ref.gauges import ledger_tolerance  # which itself needs the engine
+        from lrp_ref.propagation.gauges import ledger_tolerance  # which itself needs the engine
 
         return ledger_tolerance(problem, parts())
 

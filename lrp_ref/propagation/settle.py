@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from lrp_ref.algebra.contributions import Inputs, explicit, structured
 from lrp_ref.arrays import Array, LRPError, checked, flattened, is_number, known, namespace, number, same_arithmetic
 from lrp_ref.biases import MODES
-from lrp_ref.contributions import Inputs, explicit, structured
 from lrp_ref.dialects import Dialect, named
 from lrp_ref.foreign import brief, changed, held, refuse_lacking
 from lrp_ref.layers import Affine, Layer
 from lrp_ref.layers.affine import LAYER, affine_of, arity
-from lrp_ref.maps import Routed
+from lrp_ref.layers.maps import Routed
 from lrp_ref.rules import RULE, Rule, Shaped, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
 
@@ -205,7 +205,7 @@ def represent(representation: str, affine: Affine) -> tuple[Any, Any]:
                 "use representation='structured' or 'sparse', or sparse=True"
             )
         return explicit(maps, inputs)
-    from lrp_ref.sparse import sparse  # SciPy is imported only where it is asked for
+    from lrp_ref.propagation.sparse import sparse  # SciPy is imported only where it is asked for
 
     return sparse(maps, inputs)
 

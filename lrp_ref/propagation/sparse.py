@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from lrp_ref.algebra.entries import Entries, entries
 from lrp_ref.arrays import Array, LRPError, Number, flattened
-from lrp_ref.entries import Entries, entries
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.files import opened_for_writing, write_file
+from lrp_ref.files.arrays import opened_for_writing, write_file
 
 Row = dict[str, Any]
 PER_FOLDER = 1000  # batches: few enough for a folder to be listed at once

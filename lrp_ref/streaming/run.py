@@ -11,15 +11,15 @@ import numpy as np
 
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites import Composite
-from lrp_ref.composites.composite import resolved
-from lrp_ref.network import Network
-from lrp_ref.progress import Bar
-from lrp_ref.progress import progress as shown
+from lrp_ref.network.composite import resolved
+from lrp_ref.network.graph import Network
 from lrp_ref.streaming.batch import Job, Plan, floating, tried
 from lrp_ref.streaming.folder import Explanations, opened
 from lrp_ref.streaming.identity import arithmetic, digest, on_host, told
 from lrp_ref.streaming.schedule import here, on_cluster
 from lrp_ref.streaming.sources import Source, Stream, batches, source
+from lrp_ref.text.progress import Bar
+from lrp_ref.text.progress import progress as shown
 
 Progress = Callable[[int, int | None], None]  # images done, and of how many, where that is known
 DTYPES = ("float32", "float64")

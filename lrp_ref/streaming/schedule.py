@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from lrp_ref.arrays import LRPError
-from lrp_ref.files import opened_for_writing
+from lrp_ref.files.arrays import opened_for_writing
 from lrp_ref.streaming.batch import Job, Plan, perform, tried
 from lrp_ref.streaming.sources import ArrayFile, Files
 

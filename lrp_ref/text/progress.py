@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
-from lrp_ref.printable import printable
+from lrp_ref.text.printable import printable
 
 T = TypeVar("T")
 GLANCE = 0.1  # seconds between two drawings

@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any
 
 from lrp_conform.cases import model
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import LRPError
-from lrp_ref.nearest import nearest
-from lrp_ref.rounding import UNIT_ROUNDOFF
+from lrp_ref.text.nearest import nearest
 
 GROUP = "lrp_conform.candidates"
 DEFAULT = "seeds"

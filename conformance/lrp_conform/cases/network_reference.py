@@ -11,8 +11,8 @@ import lrp_ref as lrp
 from lrp_conform.cases import model
 from lrp_conform.cases.numbers import exact_array, float_array
 from lrp_ref.composites import Assign, Composite
-from lrp_ref.explanation import backward
-from lrp_ref.network import inputs_of
+from lrp_ref.network.explain import backward
+from lrp_ref.network.graph import inputs_of
 from lrp_ref.rules import CONVENTIONS
 from lrp_ref.stabilizers import NONE, Stabilizer
 

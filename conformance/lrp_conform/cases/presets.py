@@ -7,8 +7,8 @@ from typing import Any
 
 import lrp_ref as lrp
 from lrp_ref.composites import Assign, Composite, innvestigate, relevance_propagation_jl, zennit
-from lrp_ref.composites.kinds import AVERAGE, MOVING, WEIGHTED
 from lrp_ref.dialects import signed
+from lrp_ref.layers.kinds import AVERAGE, MOVING, WEIGHTED
 from lrp_ref.stabilizers import NONE
 
 Options = dict[str, str | int]

@@ -9,11 +9,11 @@ import numpy as np
 from lrp_conform.cases import model
 from lrp_conform.cases.numbers import ball_array, exact_array, float_array, integer_array
 from lrp_ref.arrays import LRPError, number
-from lrp_ref.engine import as_tuple, normalized, propagate
-from lrp_ref.gauges import Gauges, gauges
 from lrp_ref.kernels import switched
-from lrp_ref.ledger import Ledger
-from lrp_ref.problem import Problem, in_arithmetic, output, settle
+from lrp_ref.propagation.gauges import Gauges, gauges
+from lrp_ref.propagation.ledger import Ledger
+from lrp_ref.propagation.propagate import as_tuple, normalized, propagate
+from lrp_ref.propagation.settle import Problem, in_arithmetic, output, settle
 from lrp_ref.rules import Part, Shaped
 from lrp_ref.stabilizers import Stabilizer
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lrp_ref.commandline import OneOf, argument, fail, option, switch
+from lrp_ref.commands.commandline import OneOf, argument, fail, option, switch
 
 if TYPE_CHECKING:
     from lrp_conform.candidates.adapter import Candidate

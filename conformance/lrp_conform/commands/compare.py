@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lrp_ref.commandline import OneOf, argument, command, option, switch
+from lrp_ref.commands.commandline import OneOf, argument, command, option, switch
 
 FILE = click.Path(path_type=Path)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lrp_conform.commands.common import CANDIDATE, DTYPES, asked_of, in_process, python, timeout, wire_command
-from lrp_ref.commandline import OneOf, argument, command, fail, option
-from lrp_ref.progress import progress
+from lrp_ref.commands.commandline import OneOf, argument, command, fail, option
+from lrp_ref.text.progress import progress
 
 if TYPE_CHECKING:
     from lrp_conform.cases.layer import Case

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lrp_ref.commandline import argument, command, fail, option, switch
+from lrp_ref.commands.commandline import argument, command, fail, option, switch
 
 FOLDER = click.Path(path_type=Path)
 

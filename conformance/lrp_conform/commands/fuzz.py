@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from lrp_ref.commandline import OneOf, command, fail, option
-from lrp_ref.progress import progress
+from lrp_ref.commands.commandline import OneOf, command, fail, option
+from lrp_ref.text.progress import progress
 
 
 def _rules() -> list[str]:

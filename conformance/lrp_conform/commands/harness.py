@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lrp_conform.commands.common import asked_of, in_process
-from lrp_ref.commandline import command
+from lrp_ref.commands.commandline import command
 
 
 @command()

@@ -1,7 +1,7 @@
 """Looking: cases, one case as mathematics, candidates."""
 
 from lrp_conform.commands.common import case_globs, feature_globs, profile_names, selected
-from lrp_ref.commandline import argument, command, fail
+from lrp_ref.commands.commandline import argument, command, fail
 
 
 @command("list")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrp_ref.commandline import argument, command, option, switch
+from lrp_ref.commands.commandline import argument, command, option, switch
 
 if TYPE_CHECKING:
     from lrp_conform.judging.result import Result

@@ -2,8 +2,8 @@
 
 import click
 
-from lrp_ref.commandline import command, fail, option, switch
-from lrp_ref.progress import progress
+from lrp_ref.commands.commandline import command, fail, option, switch
+from lrp_ref.text.progress import progress
 
 
 @command()

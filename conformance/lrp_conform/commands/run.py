@@ -22,8 +22,8 @@ from lrp_conform.commands.common import (
     timeout,
     wire_command,
 )
-from lrp_ref.commandline import INTERRUPTED, OneOf, argument, command, fail, option, switch
-from lrp_ref.progress import progress
+from lrp_ref.commands.commandline import INTERRUPTED, OneOf, argument, command, fail, option, switch
+from lrp_ref.text.progress import progress
 
 if TYPE_CHECKING:
     from lrp_conform.candidates.adapter import Candidate

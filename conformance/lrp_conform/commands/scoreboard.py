@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lrp_ref.commandline import OneOf, argument, command, fail, option, switch
-from lrp_ref.progress import progress
+from lrp_ref.commands.commandline import OneOf, argument, command, fail, option, switch
+from lrp_ref.text.progress import progress
 
 if TYPE_CHECKING:
     from lrp_conform.report.scoreboard import Entry
@@ -46,7 +46,7 @@ def scoreboard(entry: tuple[str, ...], out: Path, environments: Path, runs: Path
     from lrp_conform.report.terminal import console
     from lrp_conform.report.write import PAGE, SUMMARY, write
     from lrp_conform.running.folder import read
-    from lrp_ref.files import write_file
+    from lrp_ref.files.arrays import write_file
 
     known = {e.key: e for e in SHIPPED}
     screen = console()

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF
 from lrp_ref.arrays import Array
-from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF
 
 VACUOUS = 0.1  # of the largest relevance: a larger bound proves nothing
 VERDICTS = ("agrees", "close", "unproved", "deviates")

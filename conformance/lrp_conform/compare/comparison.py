@@ -13,12 +13,12 @@ from lrp_conform.compare.given import Given, checked
 from lrp_conform.compare.walk import Walk
 from lrp_ref.arrays import Array
 from lrp_ref.composites import Assign, Composite
-from lrp_ref.composites.composite import resolved
-from lrp_ref.composites.kinds import MOVING
-from lrp_ref.gauges import in_float64
-from lrp_ref.network import Network, inputs_of
-from lrp_ref.printable import printable
-from lrp_ref.progress import progress
+from lrp_ref.layers.kinds import MOVING
+from lrp_ref.network.composite import resolved
+from lrp_ref.network.graph import Network, inputs_of
+from lrp_ref.propagation.gauges import in_float64
+from lrp_ref.text.printable import printable
+from lrp_ref.text.progress import progress
 
 if TYPE_CHECKING:
     from rich.console import Console

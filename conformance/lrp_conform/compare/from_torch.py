@@ -17,10 +17,10 @@ from lrp_conform.compare.recording import Call, recorded
 from lrp_ref import LRPError, load_onnx
 from lrp_ref.composites import Composite
 from lrp_ref.composites.presets import Asked, parsed
-from lrp_ref.gauges import in_float64
 from lrp_ref.layers import BatchNorm
-from lrp_ref.network import Network
-from lrp_ref.seeds import seeded
+from lrp_ref.network.graph import Network
+from lrp_ref.network.start import seeded
+from lrp_ref.propagation.gauges import in_float64
 from lrp_ref.transforms import merge_batch_norm as merged
 
 Attribute = Callable[[Any, Any], Any]

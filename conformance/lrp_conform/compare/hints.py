@@ -16,10 +16,10 @@ from lrp_conform.compare.check import agrees
 from lrp_conform.judging.deviations import BY_NAME, Deviation
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites import Assign
-from lrp_ref.composites.kinds import MOVING
 from lrp_ref.dialects import DIALECTS, Dialect
 from lrp_ref.layers import Activation
-from lrp_ref.network import Node
+from lrp_ref.layers.kinds import MOVING
+from lrp_ref.network.graph import Node
 from lrp_ref.rules import RULES, AlphaBeta, Epsilon, Gradient, Pass
 from lrp_ref.stabilizers import NONE, Stabilizer
 

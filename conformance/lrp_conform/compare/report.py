@@ -8,7 +8,7 @@ import numpy as np
 
 from lrp_conform.compare.comparison import Comparison
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.files import write_file
+from lrp_ref.files.arrays import write_file
 
 MOST_SAMPLES = 4
 

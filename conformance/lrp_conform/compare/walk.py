@@ -2,7 +2,8 @@
 
 Forward, every node is applied to the library's own values of its inputs; backward, its rule to the library's own relevance
 of its output, where the library gave them, and to the reference's where not. What the node hands to its inputs is then
-judged within the bound of the layers in between (`lrp_ref.errors`), which for a node between two known values is that of
+judged within the bound of the layers in between (`lrp_ref.network.node_bounds`), which for a node between two known
+values is that of
 one layer: a deviation is named at the node that makes it, and nothing that was inherited counts.
 
 Given only the relevance of the inputs, the same walk judges the network as one piece.
@@ -19,14 +20,14 @@ import numpy as np
 from lrp_conform.compare.check import Check, check
 from lrp_conform.compare.given import Given
 from lrp_conform.compare.hints import Alternative, Otherwise, hint
+from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped
 from lrp_ref.arrays import Array
 from lrp_ref.composites import Assign
-from lrp_ref.errors import forward_error, relevance_errors
-from lrp_ref.explanation import started
-from lrp_ref.network import Network, Node, inputs_of, told
-from lrp_ref.network_bounds import seed_error
-from lrp_ref.problem import output
-from lrp_ref.rounding import LARGEST, UNIT_ROUNDOFF, capped
+from lrp_ref.network.bounds import seed_error
+from lrp_ref.network.explain import started
+from lrp_ref.network.graph import Network, Node, inputs_of, told
+from lrp_ref.network.node_bounds import forward_error, relevance_errors
+from lrp_ref.propagation.settle import output
 
 SEED = "(seed)"
 

@@ -11,8 +11,8 @@ import numpy as np
 
 import lrp_ref as lrp
 from lrp_conform.cases.numbers import floats
-from lrp_ref.gauges import allowed
-from lrp_ref.rounding import UNIT_ROUNDOFF
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
+from lrp_ref.propagation.gauges import allowed
 
 Array = np.ndarray
 EXACT_ENTRIES = 4096  # of a matrix up to which rationals are quick

@@ -29,7 +29,7 @@ import numpy as np
 import lrp_ref as lrp
 from lrp_conform.diagnosis import jacobian
 from lrp_conform.running import ask
-from lrp_ref.rounding import UNIT_ROUNDOFF
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 
 Array = np.ndarray
 Explain = Callable[[Array, Array], tuple[Array, Array]]

@@ -27,8 +27,8 @@ from lrp_conform.diagnosis.denominators import relevances
 from lrp_conform.judging import layer
 from lrp_conform.judging.result import Result
 from lrp_conform.judging.verdict import PASSES
-from lrp_ref.engine import normalized
-from lrp_ref.rounding import UNIT_ROUNDOFF
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
+from lrp_ref.propagation.propagate import normalized
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 
 from lrp_conform.cases.numbers import parse, write
 from lrp_conform.cases.question import Question
+from lrp_ref.algebra.contributions import Explicit
 from lrp_ref.arrays import LRPError
-from lrp_ref.contributions import Explicit
 from lrp_ref.rules import CONVENTIONS, RULES, Part
 
 Change = Callable[[Question], Question | None]  # the question that is answered instead; None where the change has no meaning

@@ -1,4 +1,4 @@
-"""Verdicts: one answer of a candidate against one case at one dtype, by the theorem of `lrp_ref.gauges`."""
+"""Verdicts: one answer of a candidate against one case at one dtype, by the theorem of `lrp_ref.propagation.gauges`."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,8 +13,8 @@ from lrp_conform.cases.numbers import float_array, floats, nearest, parse, ratio
 from lrp_conform.cases.question import Answer, Question, answer
 from lrp_conform.judging.deviations import BY_NAME, Deviation, applicable, apply, libraries, padded, pairs
 from lrp_conform.judging.verdict import Judgement, Target
-from lrp_ref.gauges import allowed
-from lrp_ref.rounding import UNIT_ROUNDOFF, allowed_forward
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF, allowed_forward
+from lrp_ref.propagation.gauges import allowed
 
 Array = Any
 

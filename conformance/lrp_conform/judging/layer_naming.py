@@ -11,7 +11,7 @@ from lrp_conform.judging.deviations import applied
 from lrp_conform.judging.layer import Explanation
 from lrp_conform.judging.result import Result
 from lrp_conform.judging.verdict import PASSES
-from lrp_ref.rounding import UNIT_ROUNDOFF
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 
 FOR, AGAINST, OPEN, SILENT = "for", "against", "open", "silent"
 

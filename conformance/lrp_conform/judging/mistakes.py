@@ -16,8 +16,8 @@ from lrp_conform.cases import model
 from lrp_conform.cases.numbers import ball_array, exact_array, floats, tensor
 from lrp_conform.cases.question import Question, Setting
 from lrp_conform.judging.changes import Change, linear
+from lrp_ref.algebra.contributions import Inputs
 from lrp_ref.arrays import LRPError, neg, number, pos, where
-from lrp_ref.contributions import Inputs
 from lrp_ref.rules import RULES, Part
 
 Array = Any

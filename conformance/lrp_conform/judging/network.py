@@ -10,7 +10,7 @@ from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.numbers import float_array, floats
 from lrp_conform.judging.layer import bit_equal, element, forward_mismatch, invalid, ratio, vacuous
 from lrp_conform.judging.verdict import Judgement, Target
-from lrp_ref.rounding import UNIT_ROUNDOFF
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 
 Array = Any
 NO_NODES = "the input is off; the adapter returns no nodes, so that the first diverging one is not known"

@@ -13,7 +13,7 @@ from lrp_conform.judging.network_deviations import Hypothesis, hypotheses
 from lrp_conform.judging.result import Result
 from lrp_conform.judging.verdict import PASSES, Target
 from lrp_ref import LRPError
-from lrp_ref.rounding import UNIT_ROUNDOFF
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 
 SCREEN = 0.1  # of the largest relevance: a reading further off than its bound may be wide explains nothing
 

@@ -17,11 +17,11 @@ from lrp_conform.cases.numbers import exact_array, float_array, floats, rational
 from lrp_conform.cases.question import Answer, Question, evaluate, pose, propagated
 from lrp_conform.judging.layer import ratio
 from lrp_conform.judging.verdict import Target
+from lrp_ref.algebra.rounding import allowed_forward
 from lrp_ref.arrays import absolute
-from lrp_ref.engine import Share, as_tuple, normalized
-from lrp_ref.gauges import allowed, gauges
-from lrp_ref.problem import Problem, output
-from lrp_ref.rounding import allowed_forward
+from lrp_ref.propagation.gauges import allowed, gauges
+from lrp_ref.propagation.propagate import Share, as_tuple, normalized
+from lrp_ref.propagation.settle import Problem, output
 
 Json = dict[str, Any]
 Values = tuple[list[int], list[Fraction]]  # a shape, and the elements in row-major order

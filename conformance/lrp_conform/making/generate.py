@@ -32,7 +32,7 @@ from lrp_conform.making.recipes import kinds, layers, networks, rules, users_que
 from lrp_conform.making.recipes.common import PRECISION, Recipe, Search, exact_formats
 from lrp_conform.making.recipes.networks import NetworkRecipe
 from lrp_ref.dialects import DIALECTS, Dialect
-from lrp_ref.files import write_file
+from lrp_ref.files.arrays import write_file
 from lrp_ref.rules import CONVENTIONS
 
 EDITION = "2026.11"

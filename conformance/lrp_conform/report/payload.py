@@ -23,7 +23,7 @@ from lrp_conform.report.gather import KINDS, Evidence, System
 from lrp_conform.report.show_network import described, layer
 from lrp_conform.report.text import LONGEST, short
 from lrp_conform.report.text import evidence as evidence_of
-from lrp_ref.printable import printable
+from lrp_ref.text.printable import printable
 
 MOST = 4096  # elements of an answer that are worth a picture
 LONGEST_CODE = 100_000  # characters of a reproduction

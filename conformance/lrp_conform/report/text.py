@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from lrp_conform.judging.result import Result
 from lrp_conform.report.terminal import line
-from lrp_ref.printable import printable
+from lrp_ref.text.printable import printable
 
 LONGEST = 2000  # characters of one text in a report
 

@@ -13,7 +13,7 @@ from lrp_conform.report.junit import junit
 from lrp_conform.report.markdown import markdown
 from lrp_conform.running.folder import ReportError, Run
 from lrp_ref.arrays import LRPError
-from lrp_ref.files import write_file
+from lrp_ref.files.arrays import write_file
 
 PAGE, JUNIT, SUMMARY, BADGES = "index.html", "junit.xml", "summary.md", "badges"
 

@@ -19,7 +19,7 @@ from lrp_conform.cases import golden
 from lrp_conform.judging.result import Result
 from lrp_conform.wire.messages import MessageError
 from lrp_ref.arrays import LRPError
-from lrp_ref.files import write_file
+from lrp_ref.files.arrays import write_file
 
 LINES, ABOUT = "results.ndjson", "run.json"
 PACKAGES = ("lrp-ref", "numpy", "scipy", "python-flint", "torch", "zennit", "captum", "lxt")

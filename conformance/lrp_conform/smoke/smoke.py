@@ -23,8 +23,8 @@ from lrp_conform.cases.question import evaluate
 from lrp_conform.running import ask as asking
 from lrp_conform.smoke.model_mistakes import arrays, close, difference, equal, explanations, far, layer_of
 from lrp_conform.smoke.questions import Layer, Spec, layers, posed
+from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import LRPError
-from lrp_ref.rounding import UNIT_ROUNDOFF
 
 TRIES = 10  # cases that may prove that a feature is answered
 FINE = {"float64": 38, "float32": 12}  # bits behind the point that an answer of this dtype must carry

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from lrp_conform.cases.operators.row import PAIRS, SIZES, Attr, Chooser, Json, Shape
-from lrp_ref.maps import Window
+from lrp_ref.layers.maps import Window
 
 AXIS = ("kernel", "stride", "dilation", "begin", "end", "size", "extra")
 KERNEL = Attr("kernel", SIZES, "Size of the window, one entry per spatial axis.")

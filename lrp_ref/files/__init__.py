@@ -1,0 +1,1 @@
+"""Images and arrays on disk."""

@@ -1,0 +1,1 @@
+"""One layer: conventions settled, contributions formed, relevance handed back, gauged and accounted for."""

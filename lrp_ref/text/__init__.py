@@ -1,0 +1,1 @@
+"""How things read: values in one line, printable text, the progress of long loops."""
