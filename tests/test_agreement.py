@@ -14,7 +14,7 @@ import lrp_ref as lrp
 from lrp_conform.cases.numbers import exact_array, float_array, rational, tensor
 from lrp_conform.cases.question import Question, pose, propagated
 from lrp_ref.propagation.gauges import allowed, gauges
-from lrp_ref.propagation.propagate import normalized
+from lrp_ref.propagation.shares import normalized
 
 PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
 COLUMNS = ("bias", "stabilizer", "dropped")

@@ -19,8 +19,9 @@ from lrp_conform.cases import model
 from lrp_conform.cases.numbers import exact_array, float_array, floats, rational
 from lrp_conform.cases.question import Question, answer
 from lrp_ref.propagation.gauges import allowed, gauges
-from lrp_ref.propagation.propagate import normalized, shares_to_result
+from lrp_ref.propagation.propagate import shares_to_result
 from lrp_ref.propagation.settle import settle
+from lrp_ref.propagation.shares import normalized
 
 few = examples(2, 3)
 

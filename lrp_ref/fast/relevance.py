@@ -11,7 +11,7 @@ from lrp_ref.biases import MODES
 from lrp_ref.fast import on, sums
 from lrp_ref.fast.threads import across, chunks
 from lrp_ref.layers.maps import Routed
-from lrp_ref.propagation.propagate import parts_of
+from lrp_ref.propagation.shares import parts_of
 from lrp_ref.rules import Part
 
 

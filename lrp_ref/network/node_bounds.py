@@ -20,8 +20,8 @@ from lrp_ref.layers import Layer
 from lrp_ref.layers.drift import Drift, drift_of
 from lrp_ref.network.composite import Assign
 from lrp_ref.propagation.gauges import constant_work, fan, in_float64, underflow
-from lrp_ref.propagation.propagate import Share, as_tuple, normalized, stated
 from lrp_ref.propagation.settle import Problem, entered, settle
+from lrp_ref.propagation.shares import Share, as_tuple, normalized, stated
 
 
 def forward_error(layer: Layer, given: Sequence[Array], errors: Sequence[Array], dtype: str) -> Array:

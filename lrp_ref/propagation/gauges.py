@@ -30,8 +30,8 @@ from lrp_ref.biases import MODES
 from lrp_ref.dialects import Dialect
 from lrp_ref.layers import Layer
 from lrp_ref.layers.maps import DenseMap
-from lrp_ref.propagation.propagate import Share, as_tuple, normalized, parts_of
 from lrp_ref.propagation.settle import Problem, settle
+from lrp_ref.propagation.shares import Share, as_tuple, normalized, parts_of
 from lrp_ref.rules import Part, Rule
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import shapes

@@ -1,11 +1,10 @@
-"""The engine: normalise every row of a rule's contributions, and distribute."""
+"""One propagation: a problem settled, its shares handed out, and the account of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, reduce
-from math import prod
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,21 +12,18 @@ from lrp_ref import kernels
 from lrp_ref.arrays import (
     Array,
     LRPError,
-    absolute,
     all_finite,
     full,
     is_exact,
     namespace,
     where,
 )
-from lrp_ref.biases import MODES
 from lrp_ref.dialects import Dialect
-from lrp_ref.foreign import refuse_other
 from lrp_ref.layers import Layer
 from lrp_ref.propagation.ledger import Ledger
 from lrp_ref.propagation.settle import Problem, settle
-from lrp_ref.propagation.unread import Unread
-from lrp_ref.rules import Part, Rule
+from lrp_ref.propagation.shares import Share, normalized, received_by, redistributed, shareable
+from lrp_ref.rules import Rule
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import shapes
 
@@ -46,17 +42,6 @@ class Result:
     def __str__(self) -> str:
         """The same, and the total of every column of the account."""
         return f"{self!r}\n{self.ledger}"
-
-
-class Share(NamedTuple):
-    """One part, normalised: d, the stabilised D, and the quotients s = scale R / D that its rows hand out."""
-
-    part: Part
-    d: Array
-    stabilized: Array
-    s: Array
-    active: Array  # scale where the part serves and D is not zero, else 0
-    padding: Array | None  # what taps on padding add to d
 
 
 def propagate(
@@ -139,60 +124,10 @@ def messages(
         shares = list(normalized(problem))
         table = reduce(add, (share.part.n.handed(share.s) for share in shares))
         if problem.bias == "redistribute":
-            spread = _redistributed(problem, shares)
+            spread = redistributed(problem, shares)
             table = table + problem.weights.connections().contributions().handed(spread)
     _refuse_overflow(layer, [*(share.stabilized for share in shares), table.values])
     return table.matrices if sparse else table.values
-
-
-def normalized(problem: Problem) -> Iterator[Share]:
-    """Every part with its denominators and quotients."""
-    affine, stabilizer = problem.affine, problem.stabilizer
-    bias = problem.flat(affine.bias)
-    arrived = problem.flat(_shared(problem)[0])
-    serves = None if affine.serves is None else problem.flat(affine.serves)
-    parts = parts_of(problem, bias)
-    wide = _padding_rows(problem, parts, bias)
-    for named, padding in zip(parts, wide, strict=True):
-        shared = stabilizer.magnitudes and named.over is None
-        part = named._replace(n=absolute(named.n), c=absolute(named.c)) if shared else named
-        d = part.n.rows() + part.c + 0 * arrived
-        d = d if padding is None else d + padding
-        stabilized = stabilizer(d, problem.epsilon) if part.over is None else part.over + 0 * d
-        part = part if part.over is None else part._replace(over=stabilized)
-        live = stabilizer.live(d, stabilized) if part.over is None else stabilized != 0
-        for mask in (part.where, serves):
-            live = live if mask is None else live & mask
-        active = where(live, part.scale * full(d.shape, 1, d), 0)
-        s = active * arrived / where(live, stabilized, 1)
-        yield Share(part, d, stabilized, s, active, padding)
-
-
-def parts_of(problem: Problem, bias: Array) -> list[Part]:
-    """The rule's parts, with the bias as its mode has it, and rescaled where the rule has it so."""
-    parts = stated(problem, bias, output_of(problem))
-    return list(problem.rule.rescaled(parts)) if hasattr(problem.rule, "rescaled") else parts
-
-
-def stated(problem: Problem, bias: Any, y: Any) -> list[Part]:
-    """The rule's own parts, with the bias as its mode has it."""
-    mode = MODES[problem.bias]
-    parts: list[Part] = problem.rule.parts(problem.weights, problem.inputs, bias if mode.seen else 0 * bias, y)
-    _refuse_no_parts(problem.rule, parts)
-    return [part._replace(c=bias) for part in parts] if mode.whole else parts
-
-
-def output_of(problem: Problem) -> Any:
-    """y, as the rule's formula has it: refused where the rule says that it does not read it, so that it need not be formed."""
-    return problem.flat(problem.affine.y) if getattr(problem.rule, "reads_output", True) else Unread(problem.rule)
-
-
-def _refuse_no_parts(rule: Rule, parts: Any) -> None:
-    """Refuse what a rule of a user's own may return instead of its parts."""
-    name = f"{type(rule).__name__}.parts"
-    refuse_other(name, parts, list, "a list of lrp_ref.Part")
-    for part in parts or [None]:
-        refuse_other(name, part, Part, "at least one lrp_ref.Part, and nothing else")
 
 
 def _refuse_inexact(rule: Rule, received: tuple[Array, ...]) -> None:
@@ -202,31 +137,6 @@ def _refuse_inexact(rule: Rule, received: tuple[Array, ...]) -> None:
             f"{type(rule).__name__}.parts turns exact numbers into floats; hold its numbers in fields, which are converted, "
             "or write them as Fraction(1, 4)"
         )
-
-
-def received_by(problem: Problem, shares: list[Share]) -> tuple[Array, ...]:
-    """The relevance at every input, (batch, ...)."""
-    handed = [as_tuple(share.part.n.distribute(share.s)) for share in shares]
-    if problem.bias == "redistribute":
-        spread = _redistributed(problem, shares)
-        handed.append(as_tuple(problem.weights.connections().contributions().distribute(spread)))
-    columns = (reduce(add, column) for column in zip(*handed, strict=True))
-    if hasattr(problem.weights, "maps"):
-        return tuple(columns)
-    xp, start, split = namespace(problem.arrived), 0, []
-    for flat in columns:
-        for x in problem.affine.inputs:
-            size = prod(x.shape[1:])
-            split.append(xp.reshape(flat[:, start : start + size], (flat.shape[0], *x.shape[1:])))
-            start += size
-    return tuple(split)
-
-
-def _redistributed(problem: Problem, shares: list[Share]) -> Array:
-    """Per output, what the bias and the stabiliser took, divided by the number of connections."""
-    taken = reduce(add, ((share.part.c + share.stabilized - share.d) * share.s for share in shares))
-    count = problem.weights.connections().contributions().rows() + 0 * taken
-    return where(count != 0, taken, 0) / where(count != 0, count, 1)
 
 
 def _ledger(problem: Problem, received: tuple[Array, ...], shares: Callable[[], list[Share]]) -> Ledger:
@@ -240,7 +150,7 @@ def _ledger(problem: Problem, received: tuple[Array, ...], shares: Callable[[], 
     def bound() -> Array:
         if is_exact(problem.arrived):
             return full((problem.arrived.shape[0],), 0, problem.arrived)
-        from lrp_ref.propagation.gauges import ledger_tolerance  # which itself needs the engine
+        from lrp_ref.propagation.gauges import ledger_tolerance  # which only checking an account needs
 
         return ledger_tolerance(problem, parts())
 
@@ -250,7 +160,7 @@ def _ledger(problem: Problem, received: tuple[Array, ...], shares: Callable[[], 
 def _columns(problem: Problem, shares: list[Share]) -> dict[str, Array]:
     """The ledger's bias, stabilizer, dropped and rho, shaped as the output."""
     xp, arrived = namespace(problem.arrived), problem.flat(problem.arrived)
-    kept, withheld = (problem.flat(a) for a in _shared(problem))
+    kept, withheld = (problem.flat(a) for a in shareable(problem))
     zero = 0 * arrived
     bias, stabilizer, rho, dropped = withheld, zero, zero, kept
     redistributes = problem.bias == "redistribute"
@@ -272,30 +182,3 @@ def _columns(problem: Problem, shares: list[Share]) -> dict[str, Array]:
             bias, stabilizer = bias + part.c * share.s, stabilizer + (share.stabilized - share.d) * share.s
     columns = {"bias": bias, "stabilizer": stabilizer, "dropped": dropped, "rho": rho}
     return {name: xp.reshape(column + zero, problem.arrived.shape) for name, column in columns.items()}
-
-
-def _shared(problem: Problem) -> tuple[Array, Array]:
-    """Under bias="share", what of R_j the inputs may share and what the bias keeps; else R_j and 0."""
-    if problem.bias != "share":
-        return problem.arrived, 0 * problem.arrived
-    xp, y = namespace(problem.arrived), problem.arrived
-    total = xp.reshape((problem.weights * problem.inputs).rows(), y.shape) if y.size else y
-    size = absolute(total) + absolute(problem.affine.bias)
-    factor = where(size != 0, absolute(total) / where(size != 0, size, 1), 1)
-    if problem.affine.serves is not None:
-        factor = where(problem.affine.serves, factor, 1)
-    return factor * y, (1 - factor) * y
-
-
-def _padding_rows(problem: Problem, parts: list[Part], bias: Array) -> list[Array | None]:
-    """Per part, what taps on padding add to the denominator where padding counts."""
-    if problem.padded is None:
-        return [None] * len(parts)
-    (weights, inputs), rule = problem.padded
-    wide = rule.parts(weights, inputs, bias, output_of(problem))
-    return [w.n.rows() - p.n.rows() for w, p in zip(wide, parts, strict=True)]
-
-
-def as_tuple(value: Any) -> tuple[Array, ...]:
-    """A distribution as one array per input: explicit representations return them side by side in one."""
-    return value if isinstance(value, tuple) else (value,)

@@ -12,8 +12,9 @@ from lrp_ref.arrays import LRPError, number
 from lrp_ref.kernels import switched
 from lrp_ref.propagation.gauges import Gauges, gauges
 from lrp_ref.propagation.ledger import Ledger
-from lrp_ref.propagation.propagate import as_tuple, normalized, propagate
+from lrp_ref.propagation.propagate import propagate
 from lrp_ref.propagation.settle import Problem, in_arithmetic, output, settle
+from lrp_ref.propagation.shares import as_tuple, normalized
 from lrp_ref.rules import Part, Shaped
 from lrp_ref.stabilizers import Stabilizer
 

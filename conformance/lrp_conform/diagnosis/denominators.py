@@ -22,8 +22,8 @@ from lrp_conform.cases.question import Question, pose, rational_roots
 from lrp_conform.diagnosis.spans import Span
 from lrp_conform.judging import layer
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
-from lrp_ref.propagation.propagate import normalized
 from lrp_ref.propagation.settle import Problem
+from lrp_ref.propagation.shares import normalized
 
 UNMEASURED = ("redistribute", "share")  # bias modes whose answer is no single quotient
 ROUNDINGS = 12  # of a quotient, a product, a scaled weight and their composition, beside the sums

@@ -28,7 +28,7 @@ from lrp_conform.judging import layer
 from lrp_conform.judging.result import Result
 from lrp_conform.judging.verdict import PASSES
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
-from lrp_ref.propagation.propagate import normalized
+from lrp_ref.propagation.shares import normalized
 
 
 @dataclass(frozen=True)

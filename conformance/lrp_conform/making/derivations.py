@@ -20,8 +20,8 @@ from lrp_conform.judging.verdict import Target
 from lrp_ref.algebra.rounding import allowed_forward
 from lrp_ref.arrays import absolute
 from lrp_ref.propagation.gauges import allowed, gauges
-from lrp_ref.propagation.propagate import Share, as_tuple, normalized
 from lrp_ref.propagation.settle import Problem, output
+from lrp_ref.propagation.shares import Share, as_tuple, normalized
 
 Json = dict[str, Any]
 Values = tuple[list[int], list[Fraction]]  # a shape, and the elements in row-major order

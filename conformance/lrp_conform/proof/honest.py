@@ -12,8 +12,8 @@ from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import float_array
 from lrp_conform.cases.question import pose
 from lrp_ref.arrays import where
-from lrp_ref.propagation.propagate import parts_of
 from lrp_ref.propagation.settle import Problem
+from lrp_ref.propagation.shares import parts_of
 
 Array = Any
 Sum = Callable[[Array, int], Array]

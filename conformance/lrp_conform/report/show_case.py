@@ -12,7 +12,7 @@ from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.numbers import exact_array
 from lrp_conform.cases.question import pose
 from lrp_conform.report.show_network import show as show_network
-from lrp_ref.propagation.propagate import normalized
+from lrp_ref.propagation.shares import normalized
 
 WIDEST = 16  # matrices of more columns are described, not printed
 

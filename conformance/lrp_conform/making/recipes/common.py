@@ -13,8 +13,8 @@ from flint import fmpq
 from lrp_conform.cases.numbers import exact_array, rational, tensor
 from lrp_conform.cases.question import Question, pose
 from lrp_ref.arrays import absolute
-from lrp_ref.propagation.propagate import Share, normalized
 from lrp_ref.propagation.settle import Problem
+from lrp_ref.propagation.shares import Share, normalized
 from lrp_ref.rules import CONVENTIONS, RULES
 
 Spec = dict[str, Any]
