@@ -38,8 +38,8 @@ from lrp_ref.network.bounds import NetworkBounds as NetworkBounds
 from lrp_ref.network.composite import Assign as Assign
 from lrp_ref.network.composite import Composite as Composite
 from lrp_ref.network.explain import Explanation as Explanation
-from lrp_ref.network.graph import Network as Network
 from lrp_ref.network.graph import Node as Node
+from lrp_ref.network.network import Network as Network
 from lrp_ref.network.patterns import PatternStatistics as PatternStatistics
 from lrp_ref.network.patterns import fit_patterns as fit_patterns
 from lrp_ref.network.patterns import pattern_statistics as pattern_statistics

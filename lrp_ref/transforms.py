@@ -13,7 +13,8 @@ from lrp_ref.arrays import Array, LRPError, full, namespace, number, sqrt
 from lrp_ref.layers import Activation, BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, Softmax
 from lrp_ref.layers.affine import pairs
 from lrp_ref.layers.kinds import WEIGHTED
-from lrp_ref.network.graph import Network, Node, inputs_of
+from lrp_ref.network.graph import Node, inputs_of
+from lrp_ref.network.network import Network
 
 
 def merge_batch_norm(net: Network, x: Any = None) -> Network:

@@ -14,7 +14,7 @@ from lrp_ref.composites import Assign, Composite, presets
 from lrp_ref.files.arrays import load_array
 from lrp_ref.files.images import Preprocessing
 from lrp_ref.layers import BatchNorm, Softmax
-from lrp_ref.network.graph import Network
+from lrp_ref.network.network import Network
 from lrp_ref.onnx import load_onnx
 from lrp_ref.text.nearest import nearest
 

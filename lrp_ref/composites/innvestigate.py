@@ -14,7 +14,7 @@ from lrp_ref.dialects import DIALECTS
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, Embedding, MaxPool, Scale
 from lrp_ref.layers.kinds import AVERAGE, CONVOLUTION, MOVING, WEIGHTED
 from lrp_ref.network.composite import Assign, Composite
-from lrp_ref.network.graph import Network, Node
+from lrp_ref.network.graph import Graph, Node
 from lrp_ref.rules import AlphaBeta, AlphaBetaX, Epsilon, Flat, Gradient, Pass, WSquare, ZBox, Zero, ZPlusFast
 from lrp_ref.stabilizers import NONE
 
@@ -125,7 +125,7 @@ def bounded_deep_taylor(low: Any, high: Any) -> Composite:
     return Composite([_input_layer((low, high)), *_deep_taylor()], "innvestigate.bounded_deep_taylor")
 
 
-def is_relu(_: Network, node: Node) -> bool:
+def is_relu(_: Graph, node: Node) -> bool:
     """Whether the node is a ReLU."""
     return isinstance(node.layer, Activation) and node.layer.function == "relu"
 

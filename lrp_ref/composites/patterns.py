@@ -14,28 +14,28 @@ from lrp_ref.arrays import Array, LRPError
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, MaxPool, Scale, SumPool
 from lrp_ref.layers.kinds import AVERAGE, MOVING
 from lrp_ref.network.composite import Assign, Composite
-from lrp_ref.network.graph import Network
+from lrp_ref.network.graph import Graph
 from lrp_ref.rules import Gradient
 
 GRADIENT = (Add, BatchNorm, MaxPool, Scale, SumPool, *AVERAGE, *MOVING)
 
 
-def pattern_net(net: Network, patterns: Mapping[str, Array]) -> Composite:
+def pattern_net(net: Graph, patterns: Mapping[str, Array]) -> Composite:
     """R_i = sum_j a_ij R_j for the layers of `patterns` (node name -> array of the weight's shape)."""
     return _pattern("pattern_net", net, dict(patterns))
 
 
-def pattern_attribution(net: Network, patterns: Mapping[str, Array]) -> Composite:
+def pattern_attribution(net: Graph, patterns: Mapping[str, Array]) -> Composite:
     """R_i = sum_j w_ji a_ij R_j for the layers of `patterns` (node name -> array of the weight's shape)."""
     weights = {name: _weight(net, name) * a for name, a in patterns.items()}
     return _pattern("pattern_attribution", net, weights)
 
 
-def _weight(net: Network, name: str) -> Array:
+def _weight(net: Graph, name: str) -> Array:
     return getattr(net[name].layer, "weight", None)
 
 
-def _pattern(title: str, net: Network, weights: dict[str, Array]) -> Composite:
+def _pattern(title: str, net: Graph, weights: dict[str, Array]) -> Composite:
     for name, weight in weights.items():
         own = tuple(getattr(_weight(net, name), "shape", ()))
         if own != tuple(weight.shape):

@@ -15,7 +15,7 @@ from lrp_ref.dialects import DIALECTS
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Dense, MaxPool, Scale
 from lrp_ref.layers.kinds import AVERAGE, CONVOLUTION, MOVING
 from lrp_ref.network.composite import Assign, Composite
-from lrp_ref.network.graph import Network, Node
+from lrp_ref.network.graph import Graph, Node
 from lrp_ref.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, ZBox, Zero, ZPlus
 from lrp_ref.stabilizers import NONE
 
@@ -47,7 +47,7 @@ def epsilon_alpha2_beta1_flat(epsilon: Number = 1e-6) -> Composite:
     return _mapped("epsilon_alpha2_beta1_flat", AlphaBeta(2, 1), epsilon, Flat())
 
 
-def comes_first(net: Network, node: Node) -> bool:
+def comes_first(net: Graph, node: Node) -> bool:
     """Whether the node is the network's first."""
     return node.name == net.nodes[0].name
 

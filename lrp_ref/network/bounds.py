@@ -51,7 +51,7 @@ from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped, gamma
 from lrp_ref.arrays import Array, absolute, count_of, full, namespace, where
 from lrp_ref.layers.activation import softmax
 from lrp_ref.network.composite import Assign
-from lrp_ref.network.graph import Network, inputs_of, told
+from lrp_ref.network.graph import Graph, inputs_of, told
 from lrp_ref.network.node_bounds import as_float64, forward_error, relevance_errors
 from lrp_ref.network.start import chosen
 from lrp_ref.propagation.gauges import in_float64
@@ -89,7 +89,7 @@ class NetworkBounds:
 
 
 def network_bounds(
-    net: Network,
+    net: Graph,
     rules: Mapping[str, Assign],
     values: Mapping[str, Array],
     arriving: Mapping[str, Array],

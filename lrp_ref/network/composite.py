@@ -12,7 +12,7 @@ from lrp_ref.dialects import Dialect
 from lrp_ref.foreign import changed, held, refuse_lacking
 from lrp_ref.layers import BatchNorm, Dropout, Identity, Layer, Softmax
 from lrp_ref.layers.kinds import RESHAPING, WEIGHTED
-from lrp_ref.network.graph import Network, Node, inputs_of
+from lrp_ref.network.graph import Graph, Node, inputs_of
 from lrp_ref.propagation.propagate import Result, propagate
 from lrp_ref.rules import RULE
 from lrp_ref.stabilizers import Stabilizer
@@ -41,7 +41,7 @@ class Assign:
     kind: type | tuple[type, ...] = ()
     name: str = "*"
     position: str | int | range | None = None
-    when: Callable[[Network, Node], bool] | None = None
+    when: Callable[[Graph, Node], bool] | None = None
     stabilizer: Stabilizer | None = None
     bias: str | None = None
     dialect: Dialect | None = None
@@ -68,14 +68,14 @@ class Assign:
         said = [f"{name}={_told(value)}" for name, value in held.items() if value not in (None, {}, "*")]
         return ", ".join([given(self.rule), *[kind] * bool(kind), *said])
 
-    def matches(self, net: Network) -> set[str]:
+    def matches(self, net: Graph) -> set[str]:
         """The names of the nodes this entry is for."""
         kinds = self.kind or (WEIGHTED if self.position is not None else object)
         nodes = [node for node in net.nodes if isinstance(node.layer, kinds) and fnmatchcase(node.name, self.name)]
         nodes = [node for node in nodes if self.when is None or self.when(net, node)]
         return {node.name for k, node in enumerate(nodes) if self._at(net, node, k, len(nodes))}
 
-    def _at(self, net: Network, node: Node, k: int, count: int) -> bool:
+    def _at(self, net: Graph, node: Node, k: int, count: int) -> bool:
         """Whether the k-th of `count` nodes is where this entry belongs."""
         if self.position == "input":
             return reads_inputs_only(net, node)
@@ -123,7 +123,7 @@ class Composite:
         """The name, and a line per entry."""
         return "\n".join([self.name, *(f"  {entry}" for entry in self.entries)])
 
-    def assign(self, net: Network) -> dict[str, Assign]:
+    def assign(self, net: Graph) -> dict[str, Assign]:
         """Node name -> its entry. Raises `LRPError` naming every node that no entry matches."""
         found: dict[str, Assign] = {}
         for entry in self.entries:
@@ -152,7 +152,7 @@ def resolved(composite: "Composite | str") -> "Composite":
     return preset
 
 
-def reads_inputs_only(net: Network, node: Node) -> bool:
+def reads_inputs_only(net: Graph, node: Node) -> bool:
     """Whether everything the node reads is an input of the network, possibly reshaped."""
     return all(
         name in net.inputs or (isinstance(net[name].layer, RESHAPING) and reads_inputs_only(net, net[name]))

@@ -20,7 +20,7 @@ from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
 from lrp_ref.foreign import refuse_lacking
 from lrp_ref.network.composite import Assign, Composite, resolved
-from lrp_ref.network.graph import Network, Node, inputs_of, run, told
+from lrp_ref.network.graph import Graph, Node, inputs_of, run, told
 from lrp_ref.network.start import seeded
 from lrp_ref.propagation.gauges import in_float64
 from lrp_ref.propagation.ledger import Ledger, NetworkLedger, NodeAccount
@@ -59,7 +59,7 @@ class Explanation:
 
 
 def explain(
-    net: Network,
+    net: Graph,
     x: Any,
     composite: Composite | str,
     *,
@@ -152,7 +152,7 @@ class Step:
         return NodeAccount(arrived=_sums(self.relevance, batch), received=received, **columns)
 
 
-def backward(net: Network, rules: Mapping[str, Assign], values: dict[str, Array], arriving: dict[str, Array]) -> Iterator[Step]:
+def backward(net: Graph, rules: Mapping[str, Assign], values: dict[str, Array], arriving: dict[str, Array]) -> Iterator[Step]:
     """Every node in reverse order. `arriving` starts with the seeds and ends with the relevance of the inputs.
 
     A value leaves `values`, and its relevance `arriving`, as soon as the pass no longer needs it.
@@ -199,14 +199,14 @@ def started(outputs: Mapping[str, Array], target: Any, seed: Any) -> dict[str, A
     return seeds
 
 
-def repeated(net: Network, x: Any, rules: Mapping[str, Assign], target: Any, seed: Any) -> Iterator[Step]:
+def repeated(net: Graph, x: Any, rules: Mapping[str, Assign], target: Any, seed: Any) -> Iterator[Step]:
     """The steps of an explanation, once more: what was not kept the first time."""
     values = run(net, net.given(x), net.named("all"))
     outputs = {name: values[name] for name in net.outputs}
     return backward(net, rules, values, started(outputs, target, seed))
 
 
-def tolerance(net: Network, steps: Iterator[Step]) -> Array:
+def tolerance(net: Graph, steps: Iterator[Step]) -> Array:
     """Per sample, how far rounding may leave the network's audit identity off.
 
     The sum of the nodes' own tolerances, of the roundings of sums over readers, and of those of the account's sums.

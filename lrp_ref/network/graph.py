@@ -8,7 +8,7 @@ output unless `outputs` names others. Nodes may be listed in any order; one laye
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
 from lrp_ref.foreign import refuse_lacking
@@ -16,10 +16,6 @@ from lrp_ref.layers import Activation, Flatten, MaxPool
 from lrp_ref.layers.affine import LAYER, Layer, arity
 from lrp_ref.propagation.settle import output
 from lrp_ref.text.printing import given
-
-if TYPE_CHECKING:
-    from lrp_ref.network.composite import Composite
-    from lrp_ref.network.explain import Explanation
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Network:
+class Graph:
     """Nodes in an order in which every node follows what it reads; `inputs` and `outputs` are names.
 
     Raises `LRPError` for names that are taken or unknown, cycles, nodes that reach no output and inputs that nobody reads.
@@ -86,24 +82,6 @@ class Network:
         values = run(self, self.given(x), kept)
         return values[self.outputs[0]] if at is None and len(self.outputs) == 1 else {name: values[name] for name in kept}
 
-    def explain(
-        self,
-        x: Any,
-        composite: "Composite | str",
-        *,
-        target: Any = None,
-        seed: Any = "logit",
-        at: Iterable[str] = (),
-        bounds: str | bool = False,
-        account: bool = False,
-        progress: Callable[[Node], None] | None = None,
-    ) -> "Explanation":
-        """The relevance of the inputs for what the network returns at x: see `lrp_ref.network.explain.explain`."""
-        from lrp_ref.network.explain import explain  # which itself needs this module
-
-        how: Any = {"target": target, "seed": seed, "at": at, "bounds": bounds, "account": account, "progress": progress}
-        return explain(self, x, composite, **how)
-
     def given(self, x: Any) -> dict[str, Array]:
         """x as name -> array, one for every input."""
         if not isinstance(x, Mapping):
@@ -140,7 +118,7 @@ class Network:
 
 
 def run(
-    net: Network, given: Mapping[str, Array], kept: Iterable[str], progress: Callable[[Node], None] | None = None
+    net: Graph, given: Mapping[str, Array], kept: Iterable[str], progress: Callable[[Node], None] | None = None
 ) -> dict[str, Array]:
     """The values `kept` of the forward pass; every other value is let go once its last reader has run.
 
@@ -180,7 +158,7 @@ class told:
             raise LRPError(f"node {self.node.name!r}: {error}") from None
 
 
-def _last_read(net: Network) -> Iterator[set[str]]:
+def _last_read(net: Graph) -> Iterator[set[str]]:
     """For every node, the values that no later node reads."""
     last = {name: node.name for node in net.nodes for name in inputs_of(node)}
     for node in net.nodes:
@@ -279,7 +257,7 @@ def _cycle(nodes: list[Node]) -> list[str]:
     return path[path.index(path[-1]) :]
 
 
-def _check_reached(net: Network) -> None:
+def _check_reached(net: Graph) -> None:
     reached = set(net.outputs)
     for node in reversed(net.nodes):
         if node.name in reached:

@@ -19,7 +19,7 @@ from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, checked, full, namespace, same_arithmetic, where
 from lrp_ref.layers import Activation, Conv, Dense
-from lrp_ref.network.graph import Network, Node, inputs_of, run
+from lrp_ref.network.graph import Graph, Node, inputs_of, run
 from lrp_ref.text.printing import summary
 from lrp_ref.text.progress import watched
 
@@ -83,7 +83,7 @@ def pattern_statistics(weight: Array, x: Array, mask: str = "all") -> PatternSta
 
 
 def fit_patterns(
-    net: Network,
+    net: Graph,
     batches: Iterable[Any],
     mask: str | Mapping[str, str] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -112,7 +112,7 @@ def fit_patterns(
     return {node.name: _patterns(node.layer, found[node.name]) for node in nodes}
 
 
-def _mask(net: Network, node: Node, mask: str | Mapping[str, str] | None) -> str:
+def _mask(net: Graph, node: Node, mask: str | Mapping[str, str] | None) -> str:
     if isinstance(mask, Mapping):
         for name in mask:
             if not isinstance(net[name].layer, Dense | Conv):

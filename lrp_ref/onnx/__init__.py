@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrp_ref.arrays import LRPError, same
-from lrp_ref.network.graph import Network
+from lrp_ref.network.network import Network
 
 
 def load_onnx(

@@ -10,7 +10,8 @@ from typing import Any
 from onnx import NodeProto, TensorProto, ValueInfoProto
 
 from lrp_ref.arrays import LRPError
-from lrp_ref.network.graph import Network, Node, inputs_of
+from lrp_ref.network.graph import Node, inputs_of
+from lrp_ref.network.network import Network
 from lrp_ref.onnx.fold import FOLDS, MOST_BYTES, OPEN, Constant, Unsupported, Value, attribute, folded, outputs, shape_of
 from lrp_ref.onnx.node import Chain, Operation
 from lrp_ref.onnx.operators import ADVICE, OPERATORS

@@ -16,7 +16,8 @@ from lrp_ref.arrays import Array, LRPError, checked, is_exact, namespace
 from lrp_ref.blas import alone
 from lrp_ref.composites import Composite
 from lrp_ref.network.explain import backward, single, started
-from lrp_ref.network.graph import Network, run
+from lrp_ref.network.graph import run
+from lrp_ref.network.network import Network
 from lrp_ref.propagation.ledger import NodeAccount
 from lrp_ref.streaming.folder import Explanations, Row
 from lrp_ref.streaming.identity import arithmetic, on_host

@@ -12,7 +12,7 @@ import numpy as np
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.composites import Composite
 from lrp_ref.network.composite import resolved
-from lrp_ref.network.graph import Network
+from lrp_ref.network.network import Network
 from lrp_ref.streaming.batch import Job, Plan, floating, tried
 from lrp_ref.streaming.folder import Explanations, opened
 from lrp_ref.streaming.identity import arithmetic, digest, on_host, told

@@ -15,7 +15,8 @@ from lrp_ref.arrays import Array
 from lrp_ref.composites import Assign, Composite
 from lrp_ref.layers.kinds import MOVING
 from lrp_ref.network.composite import resolved
-from lrp_ref.network.graph import Network, inputs_of
+from lrp_ref.network.graph import inputs_of
+from lrp_ref.network.network import Network
 from lrp_ref.propagation.gauges import in_float64
 from lrp_ref.text.printable import printable
 from lrp_ref.text.progress import progress

@@ -13,7 +13,7 @@ from lrp_ref import LRPError, load_onnx
 from lrp_ref.arrays import Array
 from lrp_ref.composites import Composite
 from lrp_ref.layers import BatchNorm, Permute
-from lrp_ref.network.graph import Network
+from lrp_ref.network.network import Network
 from lrp_ref.propagation.gauges import in_float64
 from lrp_ref.transforms import merge_batch_norm as merged
 from lrp_ref.transforms import strip_softmax as stripped

@@ -9,7 +9,7 @@ import numpy as np
 
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.network.graph import Network
+from lrp_ref.network.network import Network
 
 Message = tuple[str, int]  # a node, and which of its inputs it hands relevance to
 

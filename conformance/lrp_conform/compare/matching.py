@@ -7,7 +7,8 @@ from lrp_conform.compare.given import Given, Message
 from lrp_conform.compare.recording import Call
 from lrp_ref.arrays import Array
 from lrp_ref.layers import Add
-from lrp_ref.network.graph import Network, inputs_of
+from lrp_ref.network.graph import inputs_of
+from lrp_ref.network.network import Network
 
 
 def path_of(name: str) -> str:

@@ -25,7 +25,8 @@ from lrp_ref.arrays import Array
 from lrp_ref.composites import Assign
 from lrp_ref.network.bounds import seed_error
 from lrp_ref.network.explain import started
-from lrp_ref.network.graph import Network, Node, inputs_of, told
+from lrp_ref.network.graph import Node, inputs_of, told
+from lrp_ref.network.network import Network
 from lrp_ref.network.node_bounds import forward_error, relevance_errors
 from lrp_ref.propagation.settle import output
 
