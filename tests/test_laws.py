@@ -1,268 +1,201 @@
-"""Laws that hold for every input, in rationals: what a formula alone does not show."""
+"""Laws without goldens: a correct layer keeps them all, and for each of them there is a mutant that breaks it."""
 
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from examples import examples
-from hypothesis import given
-from hypothesis import strategies as st
-from strategies import EXACT_KINDS, INSEPARABLE, MIXING, OPS, RATIONAL, fits, placed, questions, rules, tensors
+from test_cli import called
 
 import lrp_ref as lrp
-from lrp_conform.cases import model
-from lrp_conform.cases.numbers import exact_array
-from lrp_conform.cases.question import Question
+from lrp_conform.diagnosis.jacobian import NotAffine, affine
+from lrp_conform.diagnosis.metamorphic import Outcome, Subject, check, from_target
 
-Asked = tuple[Any, Any, Any, Any, dict[str, Any]]
-some = examples(6, 12)
-KINDS = tuple(kind for kind in EXACT_KINDS if kind != "abs_share")
-everywhere = pytest.mark.parametrize("rule", lrp.RULES)
-
-
-def asked(question: Question) -> Asked:
-    """(layer, x, relevance, rule, conventions), in Fractions."""
-
-    def read(data: dict[str, Any]) -> Any:
-        return exact_array(data, Fraction)
-
-    rule, stabilizer, bias = model.rule(question.rule, read)
-    return *question.arrays(read), rule, {"stabilizer": stabilizer, "bias": bias}
+Array = np.ndarray
+RANDOM = np.random.default_rng(7)
+W, B = RANDOM.normal(size=(5, 7)), RANDOM.normal(size=5)
+X, R = RANDOM.normal(size=(3, 7)), RANDOM.normal(size=(3, 5))
+RULE = lrp.Epsilon(1e-6)
 
 
-def anywhere(data: Any, rule: str, ops: tuple[str, ...] = OPS) -> Asked:
-    """The rule on some layer it has a meaning on."""
-    op = data.draw(st.sampled_from([op for op in ops if fits(rule, op)]))
-    kinds = EXACT_KINDS if rule not in INSEPARABLE else KINDS
-    return asked(data.draw(questions(rule, op, kinds=kinds)))
+def make(weight: Array, bias: Array, spoil: Callable[[Array, Array, Array], Array] | None = None) -> Any:
+    """The epsilon rule on a dense layer; `spoil` has (x, relevance, relevance_in)."""
+
+    def explain(x: Array, relevance: Array) -> tuple[Array, Array]:
+        y = x @ weight.T + bias
+        s = relevance / (y + y.dtype.type(1e-6) * np.where(y >= 0, 1, -1).astype(y.dtype))
+        found = x * (s @ weight)
+        return y, found if spoil is None else spoil(x, relevance, found)
+
+    return explain
 
 
-def received(layer: Any, x: Any, relevance: Any, rule: Any, conventions: dict[str, Any]) -> list[Any]:
-    found = lrp.propagate(layer, x, relevance, rule, **conventions).relevance
-    return list(found) if isinstance(found, tuple) else [found]
+def outcomes(spoil: Any = None, dtype: str = "float64", **changes: Any) -> dict[str, Outcome]:
+    weight, bias = W.astype(dtype), B.astype(dtype)
+    given: dict[str, Any] = {
+        "explain": make(weight, bias, spoil),
+        "layer": lrp.Dense(weight, bias),
+        "rule": RULE,
+        "make": lambda w, b: make(w, b, spoil),
+        "weight": weight,
+        "bias": bias,
+    }
+    subject = Subject(x=X.astype(dtype), relevance=R.astype(dtype), **{**given, **changes})
+    return {o.law: o for o in check(subject)}
 
 
-def assert_same(ours: Any, theirs: Any) -> None:
-    ours, theirs = (a if isinstance(a, list) else [a] for a in (ours, theirs))
-    for a, b in zip(ours, theirs, strict=True):
-        assert a.shape == b.shape
-        assert (a == b).all()
+LAWS = (
+    "repeated call", "scaling", "no relevance", "linear in R", "batch", "order of samples", "permuted inputs",
+    "permuted outputs", "conservation", "reference",
+)  # fmt: skip
 
 
-@everywhere
-@some
-@given(data=st.data())
-def test_no_relevance_is_lost_from_the_account(rule: str, data: Any) -> None:
-    layer, x, relevance, rule_, conventions = anywhere(data, rule)
-    result = lrp.propagate(layer, x, relevance, rule_, **conventions)
-    result.ledger.check()
-    assert (result.ledger.imbalance() == 0).all()
-    totals = result.ledger.totals()
-    assert totals["arrived"] == sum(totals[name] for name in ("received", "bias", "stabilizer", "dropped"))
-    assert totals["arrived"] == relevance.sum()
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_correct_layer_keeps_every_law(dtype: str) -> None:
+    found = outcomes(dtype=dtype)
+    assert tuple(found) == LAWS
+    assert all(o.held for o in found.values()), found
 
 
-@everywhere
-@some
-@given(data=st.data())
-def test_without_bias_and_stabiliser_all_that_has_a_denominator_arrives(rule: str, data: Any) -> None:
-    layer, x, relevance, rule_, _ = anywhere(data, rule, ("dense", "sum-pool", "flatten", "add"))
-    if getattr(rule_, "split", None) or isinstance(rule_, lrp.Gradient | lrp.AlphaBetaX):
-        return
-    layer = replace(layer, bias=None) if isinstance(layer, lrp.Dense) else layer
-    ledger = lrp.propagate(layer, x, relevance, rule_).ledger
-    whole = ledger.dropped == 0
-    assert (ledger.rho[whole & (relevance != 0)] == 1).all() if not isinstance(rule_, lrp.Epsilon) else True
-    assert (ledger.bias == 0).all()
+@pytest.mark.parametrize(
+    "rule", [lrp.AlphaBeta(2, 1), lrp.ZPlus(), lrp.Gamma(0.25), lrp.WSquare(), lrp.Flat(), lrp.ZBox(-5, 5)]
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_reference_itself_keeps_every_law(rule: Any, dtype: str) -> None:
+    def of(weight: Array, bias: Array) -> Any:
+        layer = lrp.Dense(weight, bias)
+        return lambda x, relevance: (layer.affine(x).y, lrp.propagate(layer, x, relevance, rule).relevance)
+
+    weight, bias = W.astype(dtype), B.astype(dtype)
+    found = outcomes(dtype=dtype, explain=of(weight, bias), make=of, rule=rule)
+    assert all(o.held for o in found.values()), found
 
 
-@everywhere
-@some
-@given(data=st.data())
-def test_linear_in_the_relevance(rule: str, data: Any) -> None:
-    layer, x, r, rule_, conventions = anywhere(data, rule)
-    s = exact_array(data.draw(tensors(RATIONAL, r.shape)), Fraction)
-    factor = data.draw(st.sampled_from((Fraction(3), Fraction(-2, 7))))
-    both = received(layer, x, r + factor * s, rule_, conventions)
-    apart = zip(received(layer, x, r, rule_, conventions), received(layer, x, s, rule_, conventions), strict=True)
-    assert_same(both, [a + factor * b for a, b in apart])
+calls: list[int] = []
 
 
-@everywhere
-@some
-@given(data=st.data())
-def test_samples_of_a_batch_do_not_meet(rule: str, data: Any) -> None:
-    layer, x, relevance, rule_, conventions = anywhere(data, rule, tuple(op for op in OPS if op != "embedding"))
-    if isinstance(rule_, lrp.ZBox) and any(hasattr(b, "shape") for b in (rule_.low, rule_.high)):
-        rule_ = lrp.ZBox(-9, 9, rule_.padding)
-    whole = received(layer, x, relevance, rule_, conventions)
-    for n in range(relevance.shape[0]):
-        one = tuple(a[n : n + 1] for a in x) if isinstance(x, tuple) else x[n : n + 1]
-        assert_same(received(layer, one, relevance[n : n + 1], rule_, conventions), [a[n : n + 1] for a in whole])
+def stateful(x: Array, relevance: Array, found: Array) -> Array:
+    calls.append(1)
+    return found * (1 + 2.0**-50 * len(calls))
 
 
-def test_std_scaled_alone_couples_the_samples_of_a_batch() -> None:
-    layer = lrp.Dense(lrp.exact([[1]]))
-    x, relevance = lrp.exact([[1], [3]]), lrp.exact([[1], [1]])
-    stabilizer = lrp.Stabilizer("std_scaled", 1)  # deviation of (1, 3): 1; of (1): 0
-    both = lrp.propagate(layer, x, relevance, lrp.Zero(), stabilizer=stabilizer).relevance
-    alone = lrp.propagate(layer, x[:1], relevance[:1], lrp.Zero(), stabilizer=stabilizer).relevance
-    assert both.tolist() == [[Fraction(1, 2)], [Fraction(3, 4)]]
-    assert alone.tolist() == [[1]]
+MUTANTS: list[tuple[str, Any]] = [
+    ("repeated call", stateful),
+    ("scaling", lambda x, r, found: found * np.abs(r).sum()),
+    ("no relevance", lambda x, r, found: found + 1e-300),
+    ("linear in R", lambda x, r, found: np.abs(found)),
+    ("batch", lambda x, r, found: found + 1e-9 * found.mean(axis=0)),
+    ("order of samples", lambda x, r, found: found[:1] + 0 * found),
+    ("permuted inputs", lambda x, r, found: found * np.linspace(1, 1.01, x.shape[1])),
+    ("permuted outputs", lambda x, r, found: found * (1 + 1e-3 * r[:, :1])),
+    ("conservation", lambda x, r, found: found * (1 - 1e-9)),
+    ("reference", lambda x, r, found: found[:, ::-1]),
+]
 
 
-@everywhere
-@some
-@given(data=st.data())
-def test_a_second_call_gives_the_same_answer(rule: str, data: Any) -> None:
-    question = anywhere(data, rule)
-    assert_same(received(*question), received(*question))
+@pytest.mark.parametrize(("law", "spoil"), MUTANTS, ids=[law for law, _ in MUTANTS])
+def test_a_mutant_breaks_its_law(law: str, spoil: Any) -> None:
+    broken = outcomes(spoil)[law]
+    assert broken.held is False
+    if broken.index is not None:
+        assert broken.got is not None
+        assert broken.expected is not None
+        assert broken.allowed is not None
+        assert not abs(broken.got - broken.expected) <= broken.allowed
 
 
-@pytest.mark.parametrize("rule", [rule for rule in lrp.RULES if fits(rule, "dense")])
-@some
-@given(data=st.data())
-def test_the_order_of_neurons_does_not_matter(rule: str, data: Any) -> None:
-    layer, x, relevance, rule_, conventions = anywhere(data, rule, ("dense",))
-    if isinstance(rule_, lrp.ZBox):
-        rule_ = lrp.ZBox("min", 9)
-    rows = data.draw(st.permutations(range(layer.weight.shape[0])))
-    columns = data.draw(st.permutations(range(layer.weight.shape[1])))
-    bias = None if layer.bias is None else layer.bias[rows]
-    shuffled = lrp.Dense(layer.weight[rows][:, columns], bias)
-    there = received(shuffled, x[:, columns], relevance[:, rows], rule_, conventions)
-    assert_same(there, [received(layer, x, relevance, rule_, conventions)[0][:, columns]])
+def test_nothing_that_is_not_finite_keeps_a_law() -> None:
+    found = outcomes(lambda x, r, relevance: relevance * np.nan)
+    assert {o.held for law, o in found.items() if law not in ("permuted inputs", "permuted outputs")} == {False}
 
 
-@everywhere
-@some
-@given(data=st.data())
-def test_messages_sum_to_relevance_and_to_rho(rule: str, data: Any) -> None:
-    layer, x, relevance, rule_, conventions = anywhere(data, rule)
-    table = lrp.messages(layer, x, relevance, rule_, **conventions)
-    result = lrp.propagate(layer, x, relevance, rule_, representation="explicit", **conventions)
-    parts = result.relevance if isinstance(result.relevance, tuple) else (result.relevance,)
-    flat = np.concatenate([a.reshape(a.shape[0], -1) for a in parts], axis=-1)
-    assert_same(table.sum(axis=1), flat)
-    if conventions["bias"] != "share":
-        assert_same(table.sum(axis=2), (result.ledger.rho * relevance).reshape(relevance.shape[0], -1))
+def test_what_is_not_known_is_left_open_with_what_is_missing() -> None:
+    found = outcomes(layer=None, rule=None, make=None)
+    assert found["conservation"].held is found["reference"].held is None
+    assert "give `rule`" in found["reference"].note
+    assert "permuted inputs" not in found
+    single = Subject(make(W, B), X[:1], R[:1])
+    assert {o.law: o.held for o in check(single)}["batch"] is None
 
 
-@pytest.mark.parametrize("rule", [rule for rule in lrp.RULES if fits(rule, "dense")])
-@some
-@given(data=st.data())
-def test_batch_axes_may_be_none_or_two(rule: str, data: Any) -> None:
-    layer, x, relevance, rule_, conventions = anywhere(data, rule, ("dense",))
-    rule_ = lrp.ZBox(-9, 9) if isinstance(rule_, lrp.ZBox) else rule_
-    (whole,) = received(layer, x, relevance, rule_, conventions)
-    for n in range(x.shape[0]):
-        assert_same(received(layer, x[n], relevance[n], rule_, conventions), whole[n])
-    twice = [np.stack([a, a, a]) for a in (x, relevance, whole)]
-    assert_same(received(layer, twice[0], twice[1], rule_, conventions), twice[2])
+def test_a_layer_that_is_only_a_function_is_compared_by_its_matrix() -> None:
+    def forward(x: Array) -> Array:
+        return np.asarray(x @ W.T + B)
+
+    found = outcomes(layer=None, forward=forward)
+    assert found["reference"].held
+    assert found["reference"].note == "Epsilon on the layer's Jacobian"
+    assert found["conservation"].held
+    assert outcomes(lambda x, r, a: a * 1.001, layer=None, forward=forward)["reference"].held is False
+    matrix = affine(forward, X)
+    np.testing.assert_allclose(matrix.weight[0], W, rtol=1e-15)
+    np.testing.assert_array_equal(matrix.bias[0], B)
 
 
-EQUAL = {
-    "alpha-beta(1, 0) without bias is z-plus": (lrp.AlphaBeta(1, 0), "ignore", lrp.ZPlus(), "ignore"),
-    "alpha-beta(1, 0) is z-plus with its bias": (lrp.AlphaBeta(1, 0), "split", lrp.ZPlus(), "absorb"),
-    "gamma(0) is zero": (lrp.Gamma(0), None, lrp.Zero(), None),
-    "squared gamma(0) is zero": (lrp.Gamma(0, "squared"), None, lrp.Zero(), None),
-    "gamma(0) without bias is norm": (lrp.Gamma(0), "ignore", lrp.Norm(), None),
-    "the bias of a box is nothing": (lrp.ZBox(-9, 9), "absorb", lrp.ZBox(-9, 9), "ignore"),
-    "one quadrant each is alpha-beta by halves": (
-        lrp.AlphaBeta(2, 1, split="half"), "split", lrp.AlphaBetaX(2, 2, 1, 1), "split",
-    ),
-    "both parameterizations of alpha-beta": (
-        lrp.AlphaBeta(2, 1), "split", lrp.AlphaBeta(2, -1, parameterization="sum"), "split",
-    ),
-}  # fmt: skip
+def test_a_piecewise_linear_model_needs_its_jacobian() -> None:
+    """Relevance of a ReLU network by LRP-0 at once: W is dy/dx at every sample, b what is left."""
+    V = RANDOM.normal(size=(7, 7))
+
+    def forward(x: Array) -> Array:
+        return np.asarray(np.maximum(x @ V.T, 0) @ W.T + B)
+
+    def slope(x: Array) -> Array:
+        return np.asarray(W @ ((x @ V.T > 0).T * V))
+
+    def explain(x: Array, relevance: Array) -> tuple[Array, Array]:
+        y = forward(x)
+        return y, np.stack([x[n] * ((relevance[n] / y[n]) @ slope(x[n : n + 1])) for n in range(len(x))])
+
+    with pytest.raises(NotAffine):
+        affine(forward, X)
+    assert outcomes(explain=explain, layer=None, rule=lrp.Zero(), forward=forward, make=None)["reference"].held is None
+    found = outcomes(explain=explain, layer=None, rule=lrp.Zero(), jacobian=slope, make=None)
+    assert found["reference"].held
+    assert all(o.held for o in found.values()), found
 
 
-@pytest.mark.parametrize("name", EQUAL)
-@some
-@given(data=st.data())
-def test_equal_rules(name: str, data: Any) -> None:
-    ours, our_bias, theirs, their_bias = EQUAL[name]
-    layer, x, relevance, *_ = anywhere(data, "zero")
-    mine = received(layer, x, relevance, ours, {"bias": our_bias})
-    assert_same(mine, received(layer, x, relevance, theirs, {"bias": their_bias}))
+def test_a_library_that_explains_one_target_is_composed() -> None:
+    def explain_target(x: Array, target: int) -> tuple[Array, Array]:
+        y = x @ W.T + B
+        return make(W, B)(x, np.where(np.arange(5) == target, y, 0))
+
+    found = outcomes(explain=from_target(explain_target))
+    assert all(o.held for o in found.values()), found
 
 
-@given(data=st.data())
-@examples(30, 60)
-def test_z_plus_fast_is_z_plus_where_no_input_is_negative(data: Any) -> None:
-    layer, x, relevance, *_ = anywhere(data, "zero", ("dense", "conv", "conv-transpose"))
-    assert_same(received(layer, abs(x), relevance, lrp.ZPlusFast(), {}), received(layer, abs(x), relevance, lrp.ZPlus(), {}))
+MODULE = """
+import numpy as np, lrp_ref
+W = np.array([[1.0, -2.0, 3.0], [0.5, 1.0, -1.0]])
+x = np.array([[1.0, 2.0, -1.0], [3.0, -1.0, 2.0]])
+rule, forward = lrp_ref.Zero(), lambda x: x @ W.T
+
+def explain(x, relevance):
+    y = x @ W.T
+    return y, FACTOR * x * ((relevance / y) @ W)
+
+FACTOR = 1
+"""
 
 
-def test_z_plus_fast_differs_where_an_input_is_negative() -> None:
-    """(w x)+ = (2, 6), but w+ x = (2, 0)."""
-    question = lrp.Dense(lrp.exact([[2, -3]])), lrp.exact([1, -2]), lrp.exact([8])
-    assert lrp.propagate(*question, lrp.ZPlus()).relevance.tolist() == [2, 6]
-    assert lrp.propagate(*question, lrp.ZPlusFast()).relevance.tolist() == [8, 0]
-
-
-@given(data=st.data())
-@examples(30, 60)
-def test_generalised_gamma_of_zero_is_zero_where_the_output_is_not(data: Any) -> None:
-    layer, x, relevance, *_ = anywhere(data, "zero", MIXING)
-    y = layer.affine(*(x if isinstance(x, tuple) else (x,))).y
-    relevance = np.where(y == 0, Fraction(0), relevance)
-    ours = received(layer, x, relevance, lrp.GeneralizedGamma(0), {})
-    assert_same(ours, received(layer, x, relevance, lrp.Zero(), {}))
-
-
-@given(data=st.data())
-@examples(30, 60)
-def test_flat_is_w_square_of_equal_weights(data: Any) -> None:
-    layer, x, relevance, *_ = anywhere(data, "zero", ("dense", "conv", "conv-transpose"))
-    ones = replace(layer, weight=0 * layer.weight + 1)
-    padding = data.draw(st.sampled_from(("absent", "counted")))
-    ours = received(ones, x, relevance, lrp.WSquare(padding), {})
-    assert_same(ours, received(ones, x, relevance, lrp.Flat(padding), {}))
-    assert_same(ours, received(layer, x, relevance, lrp.Flat(padding), {}))
-
-
-@pytest.mark.parametrize("op", ["avg-pool", "sum-pool", "global-avg-pool", "add", "flatten", "upsample"])
-@some
-@given(data=st.data())
-def test_norm_is_zero_on_layers_without_parameters(op: str, data: Any) -> None:
-    layer, x, relevance, *_ = anywhere(data, "zero", (op,))
-    assert_same(received(layer, x, relevance, lrp.Norm(), {}), received(layer, x, relevance, lrp.Zero(), {}))
-
-
-@pytest.mark.parametrize("rule", [rule for rule in lrp.RULES if fits(rule, "dense") and rule != "z-box"])
-@some
-@given(data=st.data())
-def test_a_kernel_as_large_as_the_image_is_dense(rule: str, data: Any) -> None:
-    channels, size, out = data.draw(st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3)))
-    weight, bias, x, relevance = (
-        exact_array(data.draw(tensors(RATIONAL, shape)), Fraction)
-        for shape in ((out, channels, size), (out,), (2, channels, size), (2, out))
-    )
-    spec = data.draw(rules(rule, [x.shape], kinds=KINDS))
-    rule_, stabilizer, mode = model.rule(spec)
-    conventions = {"stabilizer": stabilizer, "bias": mode}
-    dense = received(lrp.Dense(weight.reshape(out, -1), bias), x.reshape(2, -1), relevance, rule_, conventions)
-    conv = received(lrp.Conv(weight, bias), x, relevance[..., None], rule_, conventions)
-    assert_same(conv, [dense[0].reshape(x.shape)])
-
-
-@pytest.mark.parametrize("rule", ["zero", "epsilon", "alpha-beta", "z-plus", "z-plus-fast", "gamma", "generalized-gamma"])
-@some
-@given(data=st.data())
-def test_batch_norm_is_dense_with_a_diagonal_weight(rule: str, data: Any) -> None:
-    """Under rules for which a connection of weight zero hands on nothing."""
-    question, seen = data.draw(placed("batch-norm").filter(lambda q: q[0].node["attrs"]["linearization"] == "affine"))
-    spec = data.draw(rules(rule, seen, "batch-norm", KINDS))
-    spec["bias"] = "ignore" if spec["bias"] == "redistribute" else spec["bias"]  # which counts connections
-    layer, x, relevance, rule_, conventions = asked(question.replace(rule=spec))
-    affine = layer.affine(x)
-    scale = (affine.maps[0].weight + 0 * x[:1]).reshape(-1)
-    weight = 0 * np.outer(scale, scale)
-    np.fill_diagonal(weight, scale)
-    dense = lrp.Dense(weight, affine.bias.reshape(-1))
-    batch = x.shape[0]
-    theirs = received(dense, x.reshape(batch, -1), relevance.reshape(batch, -1), rule_, conventions)
-    assert_same(received(layer, x, relevance, rule_, conventions), [theirs[0].reshape(x.shape)])
+def test_the_command_tells_what_holds_and_what_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.py"
+    with pytest.MonkeyPatch.context() as patch:
+        path.write_text(MODULE, encoding="utf-8")
+        assert called(patch, "laws", path) == 0
+        out = capsys.readouterr().out
+        assert "broken" not in out
+        assert "Zero on the layer's Jacobian" in out
+        path.write_text(MODULE + "FACTOR = 1.5\n", encoding="utf-8")
+        assert called(patch, "laws", path) == 1
+        out = capsys.readouterr().out
+        assert "broken" in out
+        assert "R[0][0] = " in out
+        path.write_text(MODULE + "def explain(x, relevance):\n    raise ValueError('not\\ntoday')\n", encoding="utf-8")
+        assert called(patch, "laws", path) == 2
+        assert "ValueError: not today" in capsys.readouterr().err
+        path.write_text("x = 1\n", encoding="utf-8")
+        assert called(patch, "laws", path) == 2
+        assert "expected x, and explain(x, relevance)" in capsys.readouterr().err
+        assert called(patch, "laws", tmp_path / "none.py") == 2
+        assert "no such Python file" in capsys.readouterr().err
