@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_adapters import NONE, NORM, POOL, SQUARE, Case, case, node, signed, v0
+from test_candidates_zennit_captum import NONE, NORM, POOL, SQUARE, Case, case, node, signed, v0
 
 from lrp_conform.builders import Unsupported
 from lrp_conform.candidates import adapter

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from inline import candidate, results
 from network_mutants import answer
-from test_compare import judged, library
+from test_comparison import judged, library
 
 import lrp_ref as lrp
 from lrp_conform.candidates.adapter import Candidate

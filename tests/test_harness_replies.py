@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_bad_worlds import BAD, CASES, assert_only_the_marked_case, nothing_left
+from test_harness import BAD, CASES, assert_only_the_marked_case, nothing_left
 from waiting import PATIENCE, leaping
 
 from lrp_conform.candidates.adapter import AdapterError

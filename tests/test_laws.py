@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_cli import called
+from test_command_run import called
 
 import lrp_ref as lrp
 from lrp_conform.diagnosis.jacobian import NotAffine, affine

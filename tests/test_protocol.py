@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from inline import ALL
 from jsonschema_rs import meta
-from test_bad_harnesses import SCRIPT, program
-from test_bad_worlds import nothing_left
-from test_cli import ADAPTER, Command, lrp_conform
+from test_command_run import ADAPTER, Command, lrp_conform
+from test_harness import nothing_left
+from test_harness_replies import SCRIPT, program
 from waiting import PATIENCE, leaping, until
 
 from lrp_conform.candidates.sources import Source

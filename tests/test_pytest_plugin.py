@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_bad_harnesses import SCRIPT
-from test_cli import ADAPTER
+from test_command_run import ADAPTER
+from test_harness_replies import SCRIPT
 
 from lrp_conform.commands import pytest_judge
 

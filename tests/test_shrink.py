@@ -241,7 +241,7 @@ def test_there_are_lines_for_every_candidate_and_layer(name: str, id: str) -> No
 
 
 def test_the_command_prints_mathematics_and_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from test_cli import ADAPTER, called
+    from test_command_run import ADAPTER, called
 
     path = tmp_path / "mine.py"
     path.write_text(ADAPTER + "\nFACTOR = 2\n", encoding="utf-8")

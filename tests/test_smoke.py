@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from inline import ALL, DENSE, Asked, Output, candidate, epsilon
-from test_cli import ADAPTER, Command, lrp_conform
+from test_command_run import ADAPTER, Command, lrp_conform
 
 from lrp_conform.candidates import adapter
 from lrp_conform.smoke import smoke

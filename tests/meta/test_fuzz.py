@@ -27,7 +27,7 @@ from lrp_ref.arrays import absolute
 from lrp_ref.layers import Crop, Dense
 from lrp_ref.rules import Gamma
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOOK = 0.02  # seconds that pass from one look at the clock to the next: one question, on whatever machine
 Break = Callable[[pytest.MonkeyPatch], None]
 

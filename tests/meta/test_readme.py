@@ -13,7 +13,7 @@ from lrp_conform.candidates import adapter
 from lrp_conform.cases import golden
 from lrp_conform.running import runner
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
