@@ -13,11 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import models
-import speed
-
 import candidates
+import models
 import report
+import speed
 
 LIMITS = {"float32": 1.0, "float64": 1 / 3}  # of our time over zennit's
 COLUMNS = "| | median | min | max | over | memory |"

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import models
-
 from candidates import LIBRARIES, largest_activation
 
 COLUMNS = """Milliseconds; "median", "min" and "max" are over the rounds. "cpu" is the median time of the processors.

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import models
-from growth import SWEEPS, growth
-
 import report
 from candidates import CANDIDATES
+from growth import SWEEPS, growth
 
 MANY = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 PAUSE = 0.2  # seconds: a library's threads look for more work for a while, on the cores of whoever is next

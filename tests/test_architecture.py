@@ -14,8 +14,8 @@ AT_THE_ROOT = {"lrp_ref": 12, "lrp_conform": 5}  # modules, at most
 # From the ground up: a module, or a folder, imports nothing that stands after it.
 ORDERS = {
     "lrp_ref": """
-        __init__ text kernels blas arrays foreign biases boxes stabilizers rules dialects algebra layers propagation
-        fast network transforms composites onnx files pictures streaming commands cli __main__
+        __init__ text kernels blas arrays foreign biases boxes stabilizers rules dialects algebra layers files
+        propagation fast network transforms composites onnx pictures streaming commands cli __main__
     """,
     "lrp_conform": """
         __init__ builders wire cases candidates judging running making diagnosis smoke report compare proof commands
