@@ -6,10 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from lrp_ref.arrays import LRPError
-from lrp_ref.foreign import changed
 from lrp_ref.rules import RULES, Zero
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.nearest import nearest
+from lrp_ref.values import changed
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, neg, number, pos, where
 from lrp_ref.boxes import bound, check_box
-from lrp_ref.foreign import held
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import brief
+from lrp_ref.values import held
 
 Shaped = Callable[[tuple[Array, ...]], Any]  # arrays of the inputs' shapes, as a rule's formula has x
 

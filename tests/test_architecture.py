@@ -14,7 +14,7 @@ AT_THE_ROOT = {"lrp_ref": 12, "lrp_conform": 5}  # modules, at most
 # From the ground up: a module, or a folder, imports nothing that stands after it.
 ORDERS = {
     "lrp_ref": """
-        __init__ text kernels blas arrays foreign biases boxes stabilizers rules dialects algebra layers files
+        __init__ text kernels blas arrays values biases boxes stabilizers rules dialects algebra layers files
         propagation fast network transforms composites onnx pictures streaming commands cli __main__
     """,
     "lrp_conform": """

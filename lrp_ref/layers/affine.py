@@ -8,9 +8,9 @@ from operator import add
 from typing import Any, Protocol
 
 from lrp_ref.arrays import Array, LRPError, constant, full, namespace, same_arithmetic
-from lrp_ref.foreign import refuse_other
 from lrp_ref.layers.maps import Routed
 from lrp_ref.text.printing import summary
+from lrp_ref.values import refuse_other
 
 Pairs = tuple[tuple[int, int], ...]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.dialects import Dialect
-from lrp_ref.foreign import changed, held, refuse_lacking
 from lrp_ref.layers import BatchNorm, Dropout, Identity, Layer, Softmax
 from lrp_ref.layers.kinds import RESHAPING, WEIGHTED
 from lrp_ref.network.graph import Graph, Node, inputs_of
@@ -17,6 +16,7 @@ from lrp_ref.propagation.propagate import Result, propagate
 from lrp_ref.rules import RULE
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import brief, given
+from lrp_ref.values import changed, held, refuse_lacking
 
 REMEDIES = {
     Softmax: ", or strip it with lrp_ref.transforms.strip_softmax",

@@ -18,12 +18,12 @@ import numpy as np
 
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
-from lrp_ref.foreign import refuse_lacking
 from lrp_ref.network.composite import Assign, Composite, resolved
 from lrp_ref.network.graph import Graph, Node, inputs_of, run, told
 from lrp_ref.network.start import seeded
 from lrp_ref.propagation.gauges import in_float64
 from lrp_ref.propagation.ledger import Ledger, NetworkLedger, NodeAccount
+from lrp_ref.values import refuse_lacking
 
 if TYPE_CHECKING:
     from lrp_ref.network.bounds import NetworkBounds

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
-from lrp_ref.foreign import refuse_lacking
 from lrp_ref.layers import Activation, Flatten, MaxPool
 from lrp_ref.layers.affine import LAYER, Layer, arity
 from lrp_ref.propagation.settle import output
 from lrp_ref.text.printing import given
+from lrp_ref.values import refuse_lacking
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from lrp_ref.algebra.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, capped, g
 from lrp_ref.algebra.uncertain import Ball, Choice, UncertainInputs, UncertainWeights, as_ball
 from lrp_ref.arrays import Array, LRPError, absolute, is_exact, namespace, pos, where
 from lrp_ref.biases import MODES
-from lrp_ref.foreign import changed, held
 from lrp_ref.layers import Layer
 from lrp_ref.layers.drift import Drift, drift_of
 from lrp_ref.network.composite import Assign
 from lrp_ref.propagation.gauges import constant_work, fan, in_float64, underflow
 from lrp_ref.propagation.settle import Problem, entered, settle
 from lrp_ref.propagation.shares import Share, as_tuple, normalized, stated
+from lrp_ref.values import changed, held
 
 
 def forward_error(layer: Layer, given: Sequence[Array], errors: Sequence[Array], dtype: str) -> Array:

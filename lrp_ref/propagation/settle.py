@@ -11,12 +11,12 @@ from lrp_ref.algebra.contributions import Inputs, explicit, structured
 from lrp_ref.arrays import Array, LRPError, checked, flattened, is_number, known, namespace, number, same_arithmetic
 from lrp_ref.biases import MODES
 from lrp_ref.dialects import Dialect, named
-from lrp_ref.foreign import brief, changed, held, refuse_lacking
 from lrp_ref.layers import Affine, Layer
 from lrp_ref.layers.affine import LAYER, affine_of, arity
 from lrp_ref.layers.maps import Routed
 from lrp_ref.rules import RULE, Rule, Shaped, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
+from lrp_ref.values import brief, changed, held, refuse_lacking
 
 REPRESENTATIONS = ("structured", "explicit", "sparse")
 MOST_ENTRIES = 2**27  # of an explicit matrix: a gigabyte in float64

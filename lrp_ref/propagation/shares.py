@@ -14,10 +14,10 @@ from lrp_ref.arrays import (
     where,
 )
 from lrp_ref.biases import MODES
-from lrp_ref.foreign import refuse_other
 from lrp_ref.propagation.settle import Problem
 from lrp_ref.propagation.unread import Unread
 from lrp_ref.rules import Part, Rule
+from lrp_ref.values import refuse_other
 
 
 class Share(NamedTuple):

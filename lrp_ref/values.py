@@ -1,4 +1,4 @@
-"""Layers and rules of a user's own, dataclasses or not: what they hold, and what they lack."""
+"""Layers and rules as values, dataclasses or not: what they hold, the same with other fields, and what one lacks."""
 
 from collections.abc import Sequence
 from copy import copy
