@@ -323,6 +323,6 @@ def test_fitting_shows_a_bar_on_a_terminal_and_nothing_in_a_pipe(tty: bool, monk
     known, unknown = lrp.fit_patterns(net, x), lrp.fit_patterns(net, iter(x))
     assert (known["n0"] == unknown["n0"]).all()
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
-    assert ("batches" in shown, "3/3" in shown) == (tty, tty)
+    assert ("batches" in shown, "3 of 3" in shown) == (tty, tty)
     lrp.fit_patterns(net, x, progress=lambda done: None)
     assert sys.stderr.getvalue() == shown  # type: ignore[attr-defined]
