@@ -19,9 +19,8 @@ from lrp_conform.cases import model
 from lrp_conform.cases.numbers import exact_array, float_array, floats, rational
 from lrp_conform.cases.question import Question, answer
 from lrp_ref.propagation.gauges import allowed, gauges
-from lrp_ref.propagation.propagate import shares_to_result
 from lrp_ref.propagation.settle import settle
-from lrp_ref.propagation.shares import normalized
+from lrp_ref.propagation.shares import normalized, received_by
 
 few = examples(2, 3)
 
@@ -83,7 +82,7 @@ def exactly(question: Question, kind: Any = fmpq) -> tuple[Any, Any, Any]:
     layer, x, relevance = question.arrays(read)
     problem = settle(layer, x, relevance, *model.rule(question.rule, read))
     shares = list(normalized(problem))
-    return shares_to_result(problem, shares)[0], problem, shares
+    return received_by(problem, shares), problem, shares
 
 
 def held(given: Any) -> list[Any]:

@@ -97,12 +97,6 @@ def _refuse_overflow(layer: Layer, arrays: list[Array]) -> None:
         )
 
 
-def shares_to_result(problem: Problem, shares: list[Share]) -> tuple[tuple[Array, ...], Ledger]:
-    """The relevance at every input, (batch, ...), and the ledger."""
-    received = received_by(problem, shares)
-    return received, _ledger(problem, received, lambda: shares)
-
-
 def messages(
     layer: Layer,
     x: Any,
