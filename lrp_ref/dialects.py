@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
 from typing import Any
 
 from lrp_ref.arrays import LRPError
 from lrp_ref.rules import RULES, Zero
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.nearest import nearest
-from lrp_ref.values import changed
+from lrp_ref.values import Table, changed
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ _ZENNIT: dict[str, Any] = {
     "rules": {"gamma": {"rule": "generalized-gamma"}},
 }
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+DIALECTS = Table(
     {
         dialect.name: dialect
         for dialect in (

@@ -24,11 +24,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, neg, number, pos, where
+from lrp_ref.arrays import Array, LRPError, Number, absolute, full, neg, number, pos, where
 from lrp_ref.boxes import bound, check_box
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import brief
-from lrp_ref.values import held
+from lrp_ref.values import ByValue, held
 
 Shaped = Callable[[tuple[Array, ...]], Any]  # arrays of the inputs' shapes, as a rule's formula has x
 
@@ -307,8 +307,8 @@ class Flat:
         return [Part(W.connections().contributions(), 0 * b)]
 
 
-@dataclass(frozen=True)
-class ZBox:
+@dataclass(frozen=True, eq=False)
+class ZBox(ByValue):
     """z^B rule (bounded): n = w x - w+ low - w- high, c = b - b+ - b- = 0.
 
     Montavon et al. 2017, doi:10.1016/j.patcog.2016.11.008.
@@ -326,13 +326,6 @@ class ZBox:
     name: ClassVar[str] = "z-box"
     bias: ClassVar[tuple[str, ...]] = ("ignore", "absorb")
     reads_output: ClassVar[bool] = False
-
-    def __eq__(self, other: object) -> bool:
-        pairs = [(getattr(self, f.name), getattr(other, f.name, None)) for f in fields(self)]
-        return isinstance(other, ZBox) and all(_equal(a, b) for a, b in pairs)
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.padding))
 
     def __repr__(self) -> str:
         return f"ZBox({', '.join(f'{f.name}={brief(getattr(self, f.name))}' for f in fields(self))})"
@@ -557,13 +550,6 @@ def check_conventions(rule: Any) -> None:
 
 def _close(a: Number, b: Number) -> bool:
     return bool(abs(a - b) <= 1e-12 if isinstance(a, float) else a == b)
-
-
-def _equal(a: Any, b: Any) -> bool:
-    """a == b, for bounds that may be arrays."""
-    if hasattr(a, "shape") and hasattr(b, "shape"):
-        return type(a) is type(b) and a.shape == b.shape and bool(namespace(a).all(a == b))
-    return not hasattr(a, "shape") and not hasattr(b, "shape") and bool(a == b)
 
 
 def _numbers(rule: str, **given: Any) -> None:

@@ -1,11 +1,54 @@
 """Layers and rules as values, dataclasses or not: what they hold, the same with other fields, and what one lacks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from lrp_ref.arrays import LRPError
+from lrp_ref.arrays import LRPError, namespace
+from lrp_ref.text.printing import summary
+
+V = TypeVar("V")
+
+
+class ByValue:
+    """Frozen dataclasses that may hold arrays: equal where the kind and every field are, printed by shapes by default."""
+
+    def __init_subclass__(cls, **how: Any) -> None:
+        """Else `dataclass` gives every layer a text of its own, with all of its weights."""
+        super().__init_subclass__(**how)
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = ByValue.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return summary(self)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return equal(held(self), held(other))
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(str(getattr(value, "shape", None)) for value in held(self).values())))
+
+
+class Table(Mapping[str, V]):
+    """A mapping that nobody changes, and that can be pickled, as a `MappingProxyType` cannot."""
+
+    def __init__(self, rows: Mapping[str, V]) -> None:
+        self._rows = dict(rows)
+
+    def __getitem__(self, name: str) -> V:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return repr(self._rows)
 
 
 def held(value: Any) -> dict[str, Any]:
@@ -13,6 +56,18 @@ def held(value: Any) -> dict[str, Any]:
     if is_dataclass(value):
         return {f.name: getattr(value, f.name) for f in fields(value)}
     return dict(getattr(value, "__dict__", {}))
+
+
+def equal(a: Any, b: Any) -> bool:
+    """a == b; arrays, wherever they lie, in their kind, dtype, shape and values."""
+    if hasattr(a, "shape") and hasattr(b, "shape"):
+        alike = a.shape == b.shape and a.dtype == b.dtype and namespace(a) is namespace(b)
+        return alike and bool(namespace(a).all(a == b))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(equal(value, b[name]) for name, value in a.items())
+    if isinstance(a, tuple | list) and type(a) is type(b):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return not hasattr(a, "shape") and not hasattr(b, "shape") and bool(a == b)
 
 
 def changed(value: Any, changes: dict[str, Any]) -> Any:

@@ -48,6 +48,23 @@ def test_layers_with_equal_arrays_are_equal() -> None:
     assert layer != lrp.Flatten()
 
 
+def test_composites_and_rules_that_hold_arrays_are_equal_where_these_are() -> None:
+    def composite(weight: float = 1.0, bound: float = 2.0) -> lrp.Composite:
+        entries = [
+            lrp.Assign(lrp.Gradient(), name="dense", sees={"weight": np.full((2, 3), weight)}),
+            lrp.Assign(lrp.ZBox(np.zeros((1, 3)), np.full((1, 3), bound))),
+        ]
+        return lrp.Composite(entries)
+
+    assert composite() == composite()
+    assert composite() == pickle.loads(pickle.dumps(composite()))
+    assert hash(composite()) == hash(composite())
+    assert composite() != composite(weight=3.0)
+    assert composite() != composite(bound=3.0)
+    assert composite() != lrp.Composite(composite().entries[:1])
+    assert lrp.ZBox(-1, 1) != lrp.ZBox(np.full((1, 3), -1.0), 1)
+
+
 def test_the_ledger_of_a_batch_norm_that_shifts_by_another_mean_is_allowed_what_its_bias_costs() -> None:
     """With variance_squared the bias is beta - mean / root, without gamma: it may be larger than beta and gamma mean / root."""
     one, half = np.ones(1, np.float16), np.full(1, 0.5, np.float16)

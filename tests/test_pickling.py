@@ -209,6 +209,18 @@ def test_every_public_name_is_pickled(name: str, value: Any) -> None:
     assert WAYS["pickle"](value) == value, name
 
 
+@pytest.mark.parametrize("table", [lrp.RULES, lrp.DIALECTS, lrp.composites.PRESETS], ids=["rules", "dialects", "presets"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_public_table_is_pickled_and_copied(table: Any, way: str) -> None:
+    assert dict(WAYS[way](table)) == dict(table)
+
+
+@pytest.mark.parametrize("table", [lrp.DIALECTS, lrp.composites.PRESETS], ids=["dialects", "presets"])
+def test_nobody_changes_a_public_table(table: Any) -> None:
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        table["mine"] = None
+
+
 @pytest.mark.parametrize("preset", lrp.composites.PRESETS.values(), ids=str)
 def test_every_preset_is_pickled(preset: Any) -> None:
     numbers = {"low": -1, "high": 1, "alpha": 2, "beta": 1, "idx": 1}

@@ -7,7 +7,6 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lrp_ref.arrays import LRPError
@@ -15,10 +14,10 @@ from lrp_ref.composites import captum, innvestigate, patterns, relevance_propaga
 from lrp_ref.network.composite import Composite
 from lrp_ref.rules import RULES
 from lrp_ref.text.nearest import nearest
+from lrp_ref.values import Table
 
 LIBRARIES = (innvestigate, zennit, relevance_propagation_jl, captum)
 MERGING = (zennit, relevance_propagation_jl)
-EXAMPLE = "zennit.epsilon_plus or zennit.epsilon_gamma_box(low=-3, high=3)"
 RULE_NAMES = {rule.__name__: rule for rule in RULES.values()}
 
 
@@ -86,7 +85,7 @@ def _short(module: Any) -> str:
     return str(module.__name__).rsplit(".", 1)[-1]
 
 
-PRESETS: Mapping[str, Preset] = MappingProxyType(
+PRESETS = Table(
     {
         f"{_short(module)}.{name}": Preset(f"{_short(module)}.{name}", make, module in MERGING)
         for module in LIBRARIES

@@ -1,7 +1,7 @@
 """A layer at x is an affine map, y = W x + b: what every layer hands to the engine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from inspect import signature
 from operator import add
@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from lrp_ref.arrays import Array, LRPError, constant, full, namespace, same_arithmetic
 from lrp_ref.layers.maps import Routed
-from lrp_ref.text.printing import summary
 from lrp_ref.values import refuse_other
 
 Pairs = tuple[tuple[int, int], ...]
@@ -50,35 +49,6 @@ class Affine:
         """The shape of y, without forming it where the map knows."""
         outputs = getattr(self.maps[0], "outputs", None)
         return tuple(self.y.shape) if outputs is None else (self.inputs[0].shape[0], *outputs)
-
-
-class ByValue:
-    """Layers that hold arrays: equal where the kind and every field are, in type, shape and value; printed by shapes."""
-
-    def __init_subclass__(cls, **how: Any) -> None:
-        """Else `dataclass` gives every layer a text of its own, with all of its weights."""
-        super().__init_subclass__(**how)
-        cls.__repr__ = ByValue.__repr__  # type: ignore[method-assign]
-
-    def __repr__(self) -> str:
-        return summary(self)
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return all(_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
-
-    def __hash__(self) -> int:
-        shapes = (getattr(getattr(self, f.name), "shape", None) for f in fields(self))  # type: ignore[arg-type]
-        return hash((type(self), *map(str, shapes)))
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if not hasattr(a, "shape") or not hasattr(b, "shape"):
-        return bool(a == b) if hasattr(a, "shape") == hasattr(b, "shape") else False
-    if a.shape != b.shape or a.dtype != b.dtype or namespace(a) is not namespace(b):
-        return False
-    return bool(namespace(a).all(a == b))
 
 
 class Layer(Protocol):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, checked, namespace
-from lrp_ref.layers.affine import Affine, ByValue, expect, flat_bias, linear, pairs, parameter, per_axis
+from lrp_ref.layers.affine import Affine, expect, flat_bias, linear, pairs, parameter, per_axis
 from lrp_ref.layers.drift import fixed
 from lrp_ref.layers.maps import ConvMap, DenseMap, Transposed, Window
+from lrp_ref.values import ByValue
 
 
 @dataclass(frozen=True, eq=False)

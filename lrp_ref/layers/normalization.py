@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 
 from lrp_ref.arrays import Array, LRPError, Number, absolute, checked, full, known, namespace, number, same, sqrt
-from lrp_ref.layers.affine import Affine, ByValue, expect, linear, parameter
+from lrp_ref.layers.affine import Affine, expect, linear, parameter
 from lrp_ref.layers.drift import Drift, Errors, fixed, inherited
 from lrp_ref.layers.maps import Routed
+from lrp_ref.values import ByValue
 
 LINEARIZATIONS = ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")
 

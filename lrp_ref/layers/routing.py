@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lrp_ref.arrays import Array, LRPError, Number, checked, count_of, full, is_exact, known, namespace, number, placed, same
-from lrp_ref.layers.affine import Affine, ByValue, expect, linear, moved, pairs, per_axis
+from lrp_ref.layers.affine import Affine, expect, linear, moved, pairs, per_axis
 from lrp_ref.layers.drift import Drift, Errors, fixed
 from lrp_ref.layers.maps import Routed, Window
+from lrp_ref.values import ByValue
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from lrp_ref.propagation.propagate import Result, propagate
 from lrp_ref.rules import RULE
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import brief, given
-from lrp_ref.values import changed, held, refuse_lacking
+from lrp_ref.values import ByValue, changed, held, refuse_lacking
 
 REMEDIES = {
     Softmax: ", or strip it with lrp_ref.transforms.strip_softmax",
@@ -26,8 +26,8 @@ REMEDIES = {
 }
 
 
-@dataclass(frozen=True)
-class Assign:
+@dataclass(frozen=True, eq=False)
+class Assign(ByValue):
     """The rule of the nodes that match everything given.
 
     kind: a layer class or several. name: a glob, as "block1.*". when: a predicate of the network and the node.
