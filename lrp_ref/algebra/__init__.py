@@ -1,1 +1,1 @@
-"""What formulas are written in: contributions, also on numbers that may be off, and what formats round."""
+"""What rules are written in: contributions as dense or structured maps, as connections, or on numbers that may be off."""

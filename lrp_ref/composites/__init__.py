@@ -1,4 +1,4 @@
-"""Composites, and presets by the names of `captum`, `innvestigate`, `zennit`, `relevance_propagation_jl`; and of patterns."""
+"""Which node gets which rule: the presets of four libraries, by their names and with their meaning; and of patterns."""
 
 from lrp_ref.composites import captum, innvestigate, patterns, relevance_propagation_jl, zennit
 from lrp_ref.composites.presets import PRESETS, Preset, named

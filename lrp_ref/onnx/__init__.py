@@ -1,4 +1,4 @@
-"""Models in the ONNX format, read into a `Network`.
+"""Models in the ONNX format, read into a network.
 
 `read` takes the file apart and trusts nothing in it, `fold` evaluates what does not depend on the network's input,
 `graph` walks the nodes, and `operators` says in one table which layers every operator is; `windows` and `affine` help it.

@@ -1,4 +1,4 @@
-"""What an adapter may import in any environment: nothing here needs more than NumPy and the library that a builder is for."""
+"""A case's nodes as a torch or a Keras model, for adapters: needs NumPy and that library, and nothing else."""
 
 
 class Unsupported(Exception):

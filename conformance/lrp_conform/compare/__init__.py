@@ -1,4 +1,4 @@
-"""A user's model, explained by a library, beside the reference on the same model's ONNX export.
+"""A user's own model: what a library says of it, beside the reference on the same model's ONNX export.
 
 `compare` takes arrays; `compare_torch` and `compare_keras` export the model and ask the library; the command is
 `lrp-conform compare-model`. `given` is what the library gave, `walk` judges it, `comparison` is the outcome.

@@ -1,1 +1,1 @@
-"""An answer becomes a verdict: bounds, deviations by name, mistakes; `judge` is the door."""
+"""An answer becomes a verdict: bounds, deviations by name, known mistakes."""

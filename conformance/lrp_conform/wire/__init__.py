@@ -1,1 +1,1 @@
-"""How a process is asked: the wire protocol, its harness, and the server for Python adapters."""
+"""How a process is asked: the messages, the judge's end of the wire, and the server for Python adapters at the other."""
