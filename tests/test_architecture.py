@@ -22,6 +22,11 @@ ORDERS = {
         cli __main__
     """,
 }
+# Loaded by its name, up the order, when it is first needed: what works without, or what a string names.
+BY_NAME = {
+    "lrp_ref.kernels": "lrp_ref.fast.table",  # kernels beside the plain text, which a user may leave out
+    "lrp_ref.network.composite": "lrp_ref.composites",  # a preset given as text, "zennit.epsilon_plus"
+}
 Graph = dict[str, set[str]]
 
 
@@ -62,6 +67,16 @@ def imported(tree: ast.AST, known: dict[str, Path]) -> Iterator[str]:
                 yield from [name for name in names if name in known][:1]
 
 
+def loaded_by_name(tree: ast.AST) -> list[str]:
+    """The modules that a text loads by a name written in it, as `import_module("name")`."""
+    return [
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__")
+        and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    ]  # fmt: skip
+
+
 def unit(name: str) -> str:
     """The folder or module below the package that a module belongs to."""
     return name.split(".")[1] if "." in name else "__init__"
@@ -100,6 +115,17 @@ def test_every_import_goes_down_the_order_of_the_folders(package: str) -> None:
         if unit(name) != unit(other) and order.index(unit(other)) > order.index(unit(name))
     ]
     assert up == []
+
+
+def test_what_is_loaded_by_name_is_stated_here() -> None:
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for package in PLACES for name, path in modules(package).items()}
+    found = {(name, other) for name, tree in trees.items() for other in loaded_by_name(tree)}
+    assert found == set(BY_NAME.items())
+
+
+def test_what_is_loaded_by_name_is_found() -> None:
+    text = 'import importlib\nimportlib.import_module("a.b").c\nimport_module(name)\n__import__("d")'
+    assert sorted(loaded_by_name(ast.parse(text))) == ["a.b", "d"]
 
 
 @pytest.mark.parametrize("package", PLACES)
