@@ -12,7 +12,7 @@ a maximum has the largest e of its window, an activation L e + 8u |y| with its L
 x + e <= 0, so that units that are surely off stay exact.
 
 Backward, per part n of a rule (A >= |n| its work gauge, Z = sum A + |c|, D = stab(d)). N is what the errors e can do to n:
-the rule's own text runs on inputs that carry their error (`uncertain.py`), and sum |v| e over its terms v u bounds |n' - n|.
+the rule's own text runs on inputs with their errors (`algebra/uncertain.py`), and sum |v| e over its terms v u bounds |n' - n|.
 The computed denominator lies within delta of d, its reciprocal within q of 1 / D, and is at most P:
 
     delta = sum N + gamma_(m+5) (Z + sum N),   P = sup 1 / |stab(d + t)|,   q = sup |1 / stab(d + t) - 1 / D| + 4u P

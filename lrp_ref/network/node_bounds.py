@@ -1,7 +1,7 @@
 """Errors through one node: from its inputs to its output, and from its relevance to theirs. `bounds` derives them.
 
 Everything here is float64, and e is the error of a value, E that of the relevance arriving at it. What an error of x does to a
-layer, the layer says (`layers/drift.py`); what it does to a rule, the rule's own text says (`uncertain.py`).
+layer, the layer says (`layers/drift.py`); what it does to a rule, the rule's own text says (`algebra/uncertain.py`).
 """
 
 from collections.abc import Iterator, Sequence

@@ -3,7 +3,7 @@
 A deviation turns a case's question into the one that the deviating implementation answers. A *convention* is
 legitimate somewhere (a library does it, and says or shows so); a *mistake* is wrong everywhere. Everything that names
 what was done asks these rows: the judge, one at a time, in pairs and as a library has them (below); the card, every
-combination of their topics (`diagnosis/readings.py`); networks, each at every node (`network/hypotheses.py`); and
+combination of their topics (`diagnosis/readings.py`); networks, each at every node (`judging/network_deviations.py`); and
 `compare`, each at the nodes that deviate (`compare/hints.py`). Goldens store which ones they can tell apart, and the
 self-test runs every row as a candidate.
 """
