@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lrp_conform.candidates.adapter import Candidate
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.layer import Case
 from lrp_conform.running import pools, runner
@@ -70,7 +70,7 @@ def instant(cases: list[Case]) -> Iterator[Path]:
         yield path
 
 
-def per_case(source: Source, cases: list[Case]) -> float:
+def per_case(source: CandidateSource, cases: list[Case]) -> float:
     """Milliseconds per question, start-up left out."""
     (candidate,) = load(source)
     try:
@@ -108,8 +108,8 @@ def main() -> None:
     print(f"{len(cases)} cases at {', '.join(DTYPES)}, {pools.cores()} cores, median of {given.repeat} (smallest, largest)")
     with instant(cases) as path:
         for name, source, most in (
-            ("in process", Source(str(path), in_process=True), 2.0),
-            ("over the wire", Source(str(path)), 5.0),
+            ("in process", CandidateSource(str(path), in_process=True), 2.0),
+            ("over the wire", CandidateSource(str(path)), 5.0),
         ):
             found = [per_case(source, cases) for _ in range(given.repeat)]
             print(f"{name:<14} {_middle(found)} ms per case; goal {most:g}")

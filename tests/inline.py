@@ -8,7 +8,7 @@ import numpy as np
 from lrp_conform.candidates.adapter import Candidate, Waiver
 from lrp_conform.cases import golden
 from lrp_conform.cases.layer import Case
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running import runner
 
 EVERY = golden.load_all()  # networks too
@@ -45,7 +45,7 @@ def cases(*prefixes: str) -> list[Case]:
 EPSILON = [c for c in cases("dense.epsilon.") if "float32" in c.data["representable_in"]]
 
 
-def results(one: Candidate, chosen: list[Case] = EPSILON, dtypes: tuple[str, ...] = DTYPES) -> list[Result]:
+def results(one: Candidate, chosen: list[Case] = EPSILON, dtypes: tuple[str, ...] = DTYPES) -> list[CaseResult]:
     return list(runner.run(one, chosen, dtypes))
 
 

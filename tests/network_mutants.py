@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrp_conform.cases.network import NetworkCase
-from lrp_conform.cases.network_reference import Asked
+from lrp_conform.cases.network_reference import WrittenNetwork
 from lrp_conform.cases.numbers import float_array, parse
 
 Array = Any
@@ -25,7 +25,11 @@ def whole(value: str, messages: Messages) -> Array:
 
 
 def answer(
-    case: NetworkCase, dtype: str = "float64", asked: Asked | None = None, arrives: Sum = whole, hands: Sum | None = None
+    case: NetworkCase,
+    dtype: str = "float64",
+    asked: WrittenNetwork | None = None,
+    arrives: Sum = whole,
+    hands: Sum | None = None,
 ) -> Answer:
     """y, the relevance of the input and of every node, in floats.
 
@@ -49,11 +53,11 @@ def answer(
     return {"y": values[asked.output], "relevance": inputs if len(inputs) > 1 else inputs[0], "nodes": at}
 
 
-def with_rules(case: NetworkCase, **rules: Json) -> Asked:
+def with_rules(case: NetworkCase, **rules: Json) -> WrittenNetwork:
     return replace(case.asked, rules={**case.asked.rules, **rules})
 
 
-def with_node(case: NetworkCase, name: str, **changes: Any) -> Asked:
+def with_node(case: NetworkCase, name: str, **changes: Any) -> WrittenNetwork:
     """The question with another layer in the place of one; its parameters and attributes are replaced one by one."""
 
     def changed(node: Json) -> Json:

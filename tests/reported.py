@@ -11,7 +11,7 @@ import numpy as np
 from inline import EPSILON, candidate, cases, epsilon, results
 
 from lrp_conform.candidates.adapter import Candidate, Waiver
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import Judgement
 from lrp_conform.running.folder import Run, about
 
@@ -21,7 +21,7 @@ ASKED = [*cases("v0."), *EPSILON]
 SHORT = partial(epsilon, smaller=1000)
 
 
-def run_of(one: Candidate, found: list[Result] | None = None) -> Run:
+def run_of(one: Candidate, found: list[CaseResult] | None = None) -> Run:
     found = results(one, ASKED) if found is None else found
     return Run(about([one], (c.id for c in ASKED), ["float64", "float32"], ["cpu"]), found)
 

@@ -1,6 +1,7 @@
 """The shape of the two packages, read from their imports: no circle, and every import goes down."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -153,3 +154,15 @@ def test_a_folder_says_in_one_line_what_it_is(folder: Path) -> None:
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_every_folder_of_modules_is_a_package(place: Path) -> None:
     assert [path for path in {path.parent for path in place.rglob("*.py")} if not (path / "__init__.py").is_file()] == []
+
+
+def test_no_two_classes_share_a_name() -> None:
+    found = [
+        (node.name, name)
+        for package in PLACES
+        for name, path in modules(package).items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    counts = Counter(name for name, _ in found)
+    assert [f"{name} in {module}" for name, module in sorted(found) if counts[name] > 1] == []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrp_conform.candidates.shipped.numpy_layers import Array, Layer
+from lrp_conform.candidates.shipped.numpy_layers import Array, NumpyLayer
 
 SPATIAL: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ("conv", (4, 2, 3), (2, 2, 9), {"stride": [2], "padding": [[2, 0]], "dilation": [2], "groups": 1}),
@@ -55,7 +55,7 @@ SPATIAL: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
 @pytest.mark.parametrize(("op", "weight", "shape", "attrs"), SPATIAL)
 def test_vjp_is_the_adjoint(op: str, weight: tuple[int, ...], shape: tuple[int, ...], attrs: dict[str, Any]) -> None:
     rng = np.random.default_rng(3)
-    layer = Layer(op, attrs, rng.normal(size=weight) if weight else None)
+    layer = NumpyLayer(op, attrs, rng.normal(size=weight) if weight else None)
     x = rng.normal(size=shape)
     y = layer(x)
     s = rng.normal(size=y.shape)
@@ -63,7 +63,7 @@ def test_vjp_is_the_adjoint(op: str, weight: tuple[int, ...], shape: tuple[int, 
     assert back.shape == x.shape
     assert np.vdot(s, y) == pytest.approx(np.vdot(back, x), rel=1e-12)
     for dtype in (np.float16, np.float32):
-        small = Layer(op, attrs, None if layer.weight is None else layer.weight.astype(dtype))
+        small = NumpyLayer(op, attrs, None if layer.weight is None else layer.weight.astype(dtype))
         assert small(x.astype(dtype)).dtype == small.vjp(x.astype(dtype), s.astype(dtype)).dtype == dtype
 
 
@@ -86,7 +86,7 @@ def test_conv_forward_by_its_definition(
 ) -> None:
     rng = np.random.default_rng(4)
     w, x = rng.normal(size=weight), rng.normal(size=shape)
-    y = Layer(op, attrs, w)(x)
+    y = NumpyLayer(op, attrs, w)(x)
     size = [
         (n + sum(pad) - d * (k - 1) - 1) // s + 1
         for n, pad, d, k, s in zip(shape[2:], attrs["padding"], attrs["dilation"], weight[2:], attrs["stride"], strict=True)
@@ -97,9 +97,9 @@ def test_conv_forward_by_its_definition(
 
 def test_conv_transpose_and_average_by_hand() -> None:
     attrs: dict[str, Any] = {"stride": [2], "padding": [[1, 0]], "output_padding": [1]}
-    y = Layer("conv-transpose", attrs, np.array([[[1.0, 10.0]]]), np.array([100.0]))(np.array([[[1.0, 2.0]]]))
+    y = NumpyLayer("conv-transpose", attrs, np.array([[[1.0, 10.0]]]), np.array([100.0]))(np.array([[[1.0, 2.0]]]))
     np.testing.assert_array_equal(y, [[[110, 102, 120, 100]]])
     pool = {"kernel": [2], "stride": [2], "padding": [[1, 1]], "count_include_pad": False}
     x = np.array([[[2.0, 4.0, 6.0, 8.0]]])
-    np.testing.assert_array_equal(Layer("avg-pool", pool)(x), [[[2, 5, 8]]])
-    np.testing.assert_array_equal(Layer("avg-pool", {**pool, "count_include_pad": True})(x), [[[1, 5, 4]]])
+    np.testing.assert_array_equal(NumpyLayer("avg-pool", pool)(x), [[[2, 5, 8]]])
+    np.testing.assert_array_equal(NumpyLayer("avg-pool", {**pool, "count_include_pad": True})(x), [[[1, 5, 4]]])

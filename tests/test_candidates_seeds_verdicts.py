@@ -5,11 +5,11 @@ import pytest
 from lrp_conform.candidates import adapter
 from lrp_conform.cases import golden
 from lrp_conform.cases.numbers import parse
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running import runner
 
 CASES = {case.id: case for case in golden.load()}
-Results = dict[int, list[Result]]
+Results = dict[int, list[CaseResult]]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def seeds() -> Results:
     return found
 
 
-def judged(seeds: Results, listing: int) -> list[Result]:
+def judged(seeds: Results, listing: int) -> list[CaseResult]:
     found = seeds[listing]
     assert len(found) >= 20
     return found

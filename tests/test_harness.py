@@ -10,9 +10,9 @@ from inline import EPSILON
 from waiting import PATIENCE, leaping, until
 
 from lrp_conform.candidates.adapter import AdapterError
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases.layer import Case
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running import runner
 from lrp_conform.wire.harness import MARK, Harness, Limits
 
@@ -72,19 +72,21 @@ def carriers(mark: str) -> list[psutil.Process]:
     return found
 
 
-def judged(folder: Path, bad: str, limits: Limits = LIMITS, cases: list[Case] = CASES, dtype: str = "float64") -> list[Result]:
+def judged(
+    folder: Path, bad: str, limits: Limits = LIMITS, cases: list[Case] = CASES, dtype: str = "float64"
+) -> list[CaseResult]:
     """The results of an adapter whose answer to the marked case is that of `bad`."""
     path = folder / "mine.py"
     x = BAD.adapter_case(dtype)["x"].tobytes().hex()
     path.write_text(ADAPTER.replace("MARKED", x) + bad, encoding="utf-8")
-    (candidate,) = load(Source(str(path), limits=limits))
+    (candidate,) = load(CandidateSource(str(path), limits=limits))
     try:
         return list(runner.run(candidate, cases, [dtype]))
     finally:
         candidate.close()
 
 
-def assert_only_the_marked_case(results: list[Result], verdict: str, reason: str) -> None:
+def assert_only_the_marked_case(results: list[CaseResult], verdict: str, reason: str) -> None:
     """Everything before and after the marked case is judged as ever."""
     assert [r.case for r in results] == [c.id for c in CASES]
     assert {r.case: r.verdict for r in results} == {c.id: verdict if c is BAD else "exact" for c in CASES}
@@ -95,7 +97,7 @@ def assert_only_the_marked_case(results: list[Result], verdict: str, reason: str
 
 def test_the_mark_tells_what_is_left(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(ADAPTER, encoding="utf-8")
-    living = Harness(Source(str(tmp_path / "mine.py")).launch)
+    living = Harness(CandidateSource(str(tmp_path / "mine.py")).launch)
     living.ask("hello", protocol=1)
     assert [p.pid for p in carriers(living.mark)] == [living.process.pid]
     living.close()

@@ -9,9 +9,9 @@ from test_harness import BAD, CASES, assert_only_the_marked_case, nothing_left
 from waiting import PATIENCE, leaping
 
 from lrp_conform.candidates.adapter import AdapterError
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases.layer import Case
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running import runner
 from lrp_conform.wire.harness import Crashed, Harness, Launch, Limits, TimedOut
 
@@ -89,8 +89,8 @@ def program(folder: Path, bad: str = "say(reply)", script: str = SCRIPT) -> tupl
     return sys.executable, "-S", str(path)
 
 
-def judged(argv: tuple[str, ...], limits: Limits = LIMITS, cases: list[Case] = CASES) -> list[Result]:
-    (candidate,) = load(Source(command=argv, limits=limits))
+def judged(argv: tuple[str, ...], limits: Limits = LIMITS, cases: list[Case] = CASES) -> list[CaseResult]:
+    (candidate,) = load(CandidateSource(command=argv, limits=limits))
     try:
         return list(runner.run(candidate, cases, ["float64"]))
     finally:

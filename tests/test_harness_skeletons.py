@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from waiting import PATIENCE
 
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import PASSES
 from lrp_conform.running import runner
 from lrp_conform.wire.harness import Harness, Launch
@@ -98,9 +98,9 @@ def harness(program: tuple[str, tuple[str, ...]]) -> Iterator[Harness]:
 
 def test_passes_the_dense_core(program: tuple[str, tuple[str, ...]]) -> None:
     language, command = program
-    (candidate,) = load(Source(command=command))
+    (candidate,) = load(CandidateSource(command=command))
     try:
-        found: list[Result] = list(runner.run(candidate, DENSE_CORE, candidate.dtypes))
+        found: list[CaseResult] = list(runner.run(candidate, DENSE_CORE, candidate.dtypes))
     finally:
         candidate.close()
     assert set(candidate.dtypes) == set(DTYPES[language])

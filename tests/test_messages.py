@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from inline import DENSE, EPSILON, candidate, epsilon
 from safetensors.numpy import save_file
 
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running import folder as results
 from lrp_conform.running import runner
 from lrp_conform.wire.messages import MessageError, decode, dumps, loads
@@ -243,7 +243,7 @@ def recorded(text: str, folder: Path, about: str = '{"schema": 1}') -> None:
     (folder / results.ABOUT).write_bytes(about.encode(errors="surrogatepass"))
     (folder / results.LINES).write_bytes((text + "\n").encode(errors="surrogatepass"))
     try:
-        assert all(isinstance(r, Result) for r in results.read(folder).results)
+        assert all(isinstance(r, CaseResult) for r in results.read(folder).results)
     except results.ReportError as refusal:
         one_line(refusal)
 

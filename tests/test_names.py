@@ -10,7 +10,7 @@ import pytest
 import lrp_ref as lrp
 from lrp_conform.candidates import adapter
 from lrp_conform.candidates.adapter import AdapterError
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_ref.composites import presets
 
 LAYER = lrp.Dense(np.array([[1.0, -1.0], [2.0, 1.0]]), np.array([-1.0, 0.5]))
@@ -47,7 +47,7 @@ def test_a_rule_has_both_of_its_names() -> None:
         presets.rule("alpha-bet a")
 
 
-@pytest.mark.parametrize("how", [adapter.load, lambda name: load(Source(name))], ids=["here", "in its process"])
+@pytest.mark.parametrize("how", [adapter.load, lambda name: load(CandidateSource(name))], ids=["here", "in its process"])
 def test_a_library_that_an_adapter_lacks_is_no_missing_adapter(how: Callable[[str], Any], tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("import nosuchlib\n", encoding="utf-8")

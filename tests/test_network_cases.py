@@ -16,7 +16,7 @@ from lrp_conform.cases.numbers import exact_array, floats
 from lrp_conform.cases.presets import PRESETS
 from lrp_conform.judging import judge
 from lrp_conform.judging.network import NO_NODES
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import PASSES
 from lrp_conform.making.network_certificates import chained, disagreement
 from lrp_conform.running import runner
@@ -171,7 +171,7 @@ def test_a_wrong_node_beside_a_right_input_is_told() -> None:
 # Names --------------------------------------------------------------------------------------------------------------
 
 
-def results(give: Callable[[NetworkCase], Answer], *chosen: str) -> list[Result]:
+def results(give: Callable[[NetworkCase], Answer], *chosen: str) -> list[CaseResult]:
     """The results of a candidate that answers these cases."""
     cases = [CASES[id] for id in chosen]
     features = frozenset().union(*(case.features for case in cases))

@@ -6,17 +6,17 @@ import os
 import pytest
 
 from lrp_conform.candidates import adapter
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.network import NetworkCase
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import PASSES
 from lrp_conform.running import runner
 
 CASES = [case for case in golden.load_all() if isinstance(case, NetworkCase)]
 
 
-def answers(name: str, dtypes: tuple[str, ...]) -> list[Result]:
+def answers(name: str, dtypes: tuple[str, ...]) -> list[CaseResult]:
     """Every verdict on what the library was asked."""
     importlib.import_module("torch").set_num_threads(1)
     (candidate,) = adapter.load(name)
@@ -51,7 +51,7 @@ def test_innvestigate_is_right_on_its_own_analyzers_and_has_its_own_alpha_beta()
     if python is None:
         pytest.skip("LRP_INNVESTIGATE_PYTHON is not set")
     chosen = [c for c in CASES if c.id.endswith(".mlp") and c.composite["library"] in ("innvestigate", "reference")]
-    (candidate,) = load(Source("innvestigate", python))
+    (candidate,) = load(CandidateSource("innvestigate", python))
     try:
         found = list(runner.run(candidate, chosen, ("float64",)))
     finally:

@@ -10,12 +10,12 @@ from jsonschema_rs import Draft202012Validator
 from network_mutants import MUTANTS, answer
 
 from lrp_conform.candidates.adapter import Candidate
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.wellformed import Malformed, check_case
 from lrp_conform.cli import main
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.report.gather import gather
 from lrp_conform.report.junit import junit
 from lrp_conform.report.markdown import markdown
@@ -61,7 +61,7 @@ def wrong() -> Run:
 def test_a_network_and_the_relevance_of_its_nodes_go_over_the_wire(tmp_path: Path) -> None:
     path = tmp_path / "wired.py"
     path.write_text(ADAPTER.replace("FEATURES", repr(sorted(MLP.features))), encoding="utf-8")
-    (candidate,) = load(Source(str(path)))
+    (candidate,) = load(CandidateSource(str(path)))
     try:
         (found,) = runner.run(candidate, [MLP], ["float64"])
     finally:
@@ -180,6 +180,6 @@ def test_what_a_candidate_writes_to_later_is_kept_as_it_was() -> None:
     buffer = answer(MLP)
 
     same = Candidate("a", "1", MLP.features, ("float64",), ("cpu",), False, lambda asked: buffer)
-    found: Result = next(runner.run(same, [MLP], ["float64"]))
+    found: CaseResult = next(runner.run(same, [MLP], ["float64"]))
     assert found.output is not None
     assert not any(np.shares_memory(found.output["nodes"][name], array) for name, array in buffer["nodes"].items())

@@ -21,7 +21,7 @@ from waiting import PATIENCE, until
 from lrp_conform import cli
 from lrp_conform.cases import golden
 from lrp_conform.cases.layer import Case
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running import offline
 from lrp_conform.running.folder import ReportError, Run, Writer, about, read
 
@@ -57,7 +57,7 @@ def adapter(tmp_path: Path) -> Path:
     return path
 
 
-def run_of(found: list[Result], cases: list[Case] = EPSILON) -> Run:
+def run_of(found: list[CaseResult], cases: list[Case] = EPSILON) -> Run:
     return Run(about([candidate(epsilon)], (c.id for c in cases), ["float64", "float32"], ["cpu"]), found)
 
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from inline import ALL
 
-from lrp_conform.candidates.sources import Source, load
-from lrp_conform.judging.result import Result
+from lrp_conform.candidates.sources import CandidateSource, load
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running import pools, runner
 from lrp_conform.running.runner import Task
 from lrp_conform.wire.harness import MARK
@@ -42,20 +42,20 @@ MURDER = """
 """
 
 
-def source(folder: Path, murder: str = "") -> Source:
+def source(folder: Path, murder: str = "") -> CandidateSource:
     path = folder / "mine.py"
     path.write_text(ADAPTER.replace("    MURDER\n", murder), encoding="utf-8")
-    return Source(str(path))
+    return CandidateSource(str(path))
 
 
-def todo(one: Source) -> list[Task]:
+def todo(one: CandidateSource) -> list[Task]:
     candidates = load(one)
     for candidate in candidates:
         candidate.close()
     return runner.tasks(one, candidates, CHOSEN, ["float64", "float32"], ["cpu"])
 
 
-def by_key(finished: Iterator[tuple[Task, list[Result]]]) -> dict[tuple[str, ...], Any]:
+def by_key(finished: Iterator[tuple[Task, list[CaseResult]]]) -> dict[tuple[str, ...], Any]:
     """Everything a run leaves but its timings."""
     return {r.key: replace(r, seconds=0.0).record() for _, results in finished for r in results}
 

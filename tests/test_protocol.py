@@ -11,8 +11,8 @@ from test_harness import nothing_left
 from test_harness_replies import SCRIPT, program
 from waiting import PATIENCE, leaping, until
 
-from lrp_conform.candidates.sources import Source
-from lrp_conform.smoke.protocol import SCHEMA, Step, check, violation
+from lrp_conform.candidates.sources import CandidateSource
+from lrp_conform.smoke.protocol import SCHEMA, ProtocolStep, check, violation
 from lrp_conform.wire.harness import Harness, Launch, Limits
 from lrp_conform.wire.messages import dumps
 
@@ -39,7 +39,7 @@ def told(monkeypatch: pytest.MonkeyPatch, lives: Path) -> str:
     return f"open({str(lives)!r}, 'w').close(); time.sleep(10**6)"
 
 
-def failed(folder: Path, old: str = "", new: str = "") -> list[Step]:
+def failed(folder: Path, old: str = "", new: str = "") -> list[ProtocolStep]:
     """The steps that a program fails, some text of which is replaced."""
     assert old in SCRIPT
     launch = Launch(program(folder, script=SCRIPT.replace(old, new, 1)), Limits(timeout=PATIENCE))
@@ -115,7 +115,7 @@ def test_a_wrong_program_fails_at_the_step_that_is_to_blame(
 def test_the_python_harness_passes(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(ADAPTER, encoding="utf-8")
-    steps = list(check(Source(str(path)).launch))
+    steps = list(check(CandidateSource(str(path)).launch))
     assert [step for step in steps if not step.ok] == []
     assert {"prepare, run, release at float32", "two handles at once", "bye"} <= {step.name for step in steps}
 

@@ -27,7 +27,7 @@ from browsing import (
 from inline import ALL
 from reported import HOSTILE, RIGHT, WRONG, hostile, renamed
 
-from lrp_conform.diagnosis.card import Card, Row
+from lrp_conform.diagnosis.card import Card, CardRow
 from lrp_conform.report import cards
 from lrp_conform.report.write import write
 from lrp_conform.running.folder import Run
@@ -57,7 +57,7 @@ RUNS = runs()
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a report of four candidates."""
     folder = tmp_path_factory.mktemp("a report #1 with 100%")
-    row = Row("stabilizer of epsilon", "signed", ("dense.epsilon.exact-01",), 2, 0)
+    row = CardRow("stabilizer of epsilon", "signed", ("dense.epsilon.exact-01",), 2, 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cards, "card", lambda found, known, one_hot: Card(found[0].candidate, found[0].version, (row,)))
         write(folder, RUNS, ALL)

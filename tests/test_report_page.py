@@ -11,7 +11,7 @@ import pytest
 from inline import ALL, candidate, epsilon, results
 from reported import ASKED, HOSTILE, RIGHT, SHAPES, WRONG, Page, run_of
 
-from lrp_conform.diagnosis.card import Card, Row
+from lrp_conform.diagnosis.card import Card, CardRow
 from lrp_conform.report import cards, formulas, html
 from lrp_conform.report.gather import gather
 from lrp_conform.report.payload import embedded, payload
@@ -70,7 +70,7 @@ def test_a_case_of_another_golden_set_is_shown_without_its_data() -> None:
 
 
 def test_cards_are_shown_with_their_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = Row("stabilizer of epsilon", "signed, <measured>", ("v0.epsilon",), 12, 1)
+    row = CardRow("stabilizer of epsilon", "signed, <measured>", ("v0.epsilon",), 12, 1)
     monkeypatch.setattr(cards, "card", lambda found, known, one_hot: Card(found[0].candidate, found[0].version, (row,)))
     page = html.html(gather([RIGHT], ALL))
     assert "signed, &lt;measured&gt;" in page

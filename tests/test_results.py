@@ -13,7 +13,7 @@ from inline import EPSILON, candidate, results
 from jsonschema_rs import Draft202012Validator, meta
 from reported import RIGHT, SHAPES, WAIVED, WRONG, hostile
 
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import VERDICTS
 
 
@@ -47,7 +47,7 @@ def test_lines_of_a_run_are_valid() -> None:
         check([replace(RIGHT.results[0], uid="abc")])
 
 
-def check(found: list[Result]) -> None:
+def check(found: list[CaseResult]) -> None:
     validator = Draft202012Validator(schema())
     for r in found:
         text = json.dumps(r.record(), allow_nan=False, ensure_ascii=False)

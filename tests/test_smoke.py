@@ -11,7 +11,7 @@ from test_command_run import ADAPTER, Command, lrp_conform
 
 from lrp_conform.candidates import adapter
 from lrp_conform.smoke import smoke
-from lrp_conform.smoke.smoke import Check
+from lrp_conform.smoke.smoke import Finding
 
 __all__ = ["lrp_conform"]
 CONV = {"op.conv", "spatial.2", "conv.padding", "conv.stride", "rule.epsilon", "stabilizer.signed_add", "bias.absorb"}
@@ -23,7 +23,7 @@ def golden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrp_conform.smoke.smoke.golden.load", lambda: ALL)
 
 
-def checked(run: Callable[[Asked], Any], features: set[str] = DENSE, one_hot: bool = False) -> dict[str, Check]:
+def checked(run: Callable[[Asked], Any], features: set[str] = DENSE, one_hot: bool = False) -> dict[str, Finding]:
     return {check.name: check for check in smoke.smoke(candidate(run, features, one_hot), in_process=True)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.arrays import Array
-from lrp_ref.commands.request import Asked
+from lrp_ref.commands.request import ReadyNetwork
 from lrp_ref.files.arrays import save_array, save_figure, write_file
 from lrp_ref.files.images import Sample, channels_last
 from lrp_ref.layers.activation import softmax
@@ -44,7 +44,7 @@ def bounds(found: Explanation) -> list[str]:
     return [first, *([found.bounds.warning] if found.bounds.warning else [])]
 
 
-def write(folder: Path, asked: Asked, sample: Sample, found: Explanation, title: str, limit: Any) -> list[Path]:
+def write(folder: Path, asked: ReadyNetwork, sample: Sample, found: Explanation, title: str, limit: Any) -> list[Path]:
     """Relevance, bounds, ledger and pictures of one image; the paths."""
     from lrp_ref.pictures import heatmap, waterfall
 

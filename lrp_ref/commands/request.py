@@ -22,7 +22,7 @@ Numbers = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadyNetwork:
     """A network that is ready to be explained. numbers: into the arithmetic it is explained in. notes: what was done to it."""
 
     net: Network
@@ -32,7 +32,7 @@ class Asked:
     notes: tuple[str, ...]
 
 
-def ready(asked: SimpleNamespace) -> Asked:
+def ready(asked: SimpleNamespace) -> ReadyNetwork:
     """Load and transform the network, and assign its rules. Raises `LRPError` for whatever does not fit."""
     preset, args, kwargs = presets.parsed(asked.composite)
     entries = [_entry(text) for text in asked.assign]
@@ -53,7 +53,7 @@ def ready(asked: SimpleNamespace) -> Asked:
         composite.assign(net)
     except LRPError as error:
         raise LRPError(f"{error}; as an option: --assign KIND=RULE, such as LRN=Pass or Softmax=Gradient") from None
-    return Asked(net, composite, images, numbers, tuple(notes))
+    return ReadyNetwork(net, composite, images, numbers, tuple(notes))
 
 
 def _images(asked: SimpleNamespace) -> tuple[Preprocessing, str]:

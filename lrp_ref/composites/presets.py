@@ -67,7 +67,7 @@ class Preset:
             raise LRPError(f"{self.name}: {error}; it is {self}") from None
 
 
-class Asked(NamedTuple):
+class PresetCall(NamedTuple):
     """A preset, and the arguments it was asked for with."""
 
     preset: Preset
@@ -105,14 +105,14 @@ def named(text: str, *args: Any, **kwargs: Any) -> Composite:
     return preset(*given, *args, **{**named_given, **kwargs})
 
 
-def parsed(text: str) -> Asked:
+def parsed(text: str) -> PresetCall:
     """The preset that `text` names, and the arguments written there."""
     name, args, kwargs = call(text)
     if name in UNNAMED:
         raise LRPError(f"{name} needs fitted patterns: use lrp_ref.fit_patterns and lrp_ref.composites.{name} from Python")
     if name not in PRESETS:
         raise LRPError(f"no composite {name!r}; {_meant(name)}")
-    return Asked(PRESETS[name], args, kwargs)
+    return PresetCall(PRESETS[name], args, kwargs)
 
 
 def rule(text: str) -> Any:

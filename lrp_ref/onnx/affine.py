@@ -7,7 +7,7 @@ import numpy as np
 
 from lrp_ref.arrays import number
 from lrp_ref.layers import LRN, Activation, Add, BatchNorm, Conv, ConvTranspose, Dense, Layer, Scale
-from lrp_ref.onnx.fold import Constant, Unsupported, Value
+from lrp_ref.onnx.fold import Constant, NoLayer, Value
 from lrp_ref.onnx.node import Chain, Operation
 from lrp_ref.onnx.windows import geometry, transposed
 
@@ -28,7 +28,7 @@ def gemm(op: Operation) -> Built:
 def matmul(op: Operation) -> Built:
     """x B, for a matrix B that is given."""
     if isinstance(op.operands[0], Constant) or isinstance(op.operands[1], Value) or op.constant(1).ndim != 2:
-        raise Unsupported("it multiplies by a computed matrix, or from the left; expected x times one matrix that is given")
+        raise NoLayer("it multiplies by a computed matrix, or from the left; expected x times one matrix that is given")
     return [Dense(op.parameter(1).T)]
 
 
@@ -66,7 +66,7 @@ def add(op: Operation) -> Built:
     if not any(isinstance(operand, Constant) for operand in op.operands):
         shapes = {value.shape for value in op.values()}
         if len(shapes) > 1:
-            raise Unsupported(f"it adds values of different shapes {' and '.join(map(str, sorted(shapes)))}")
+            raise NoLayer(f"it adds values of different shapes {' and '.join(map(str, sorted(shapes)))}")
         return [Add()]
     x, constant = _constant_and(op)
     return _biased(op, x, constant) or diagonal(op, bias=constant)
@@ -96,7 +96,7 @@ def divide(op: Operation) -> Built:
     op.value(0)
     constant = op.constant(1)
     if not (constant != 0).all() or constant.dtype.kind != "f":
-        raise Unsupported("it divides by 0, or integers")
+        raise NoLayer("it divides by 0, or integers")
     return diagonal(op, weight=1 / constant)
 
 
@@ -109,7 +109,7 @@ def diagonal(op: Operation, weight: Any = None, bias: Any = None) -> Built:
     """weight x + bias. What is constant along all axes but the channels' is a batch norm with mean 0 and variance 1."""
     given = {name: op.spread(a) for name, a in (("weight", weight), ("bias", bias)) if a is not None}
     if next(v.shape for v in op.operands if isinstance(v, Value)) != op.shape:
-        raise Unsupported(f"a constant widens its operand to {op.sample}; expected one that fits into it")
+        raise NoLayer(f"a constant widens its operand to {op.sample}; expected one that fits into it")
     if any(n > 1 for a in given.values() for n in a.shape[1:]):
         return [Scale(**{name: op.converted(a) for name, a in given.items()})]
     rows = {name: np.ascontiguousarray(np.broadcast_to(a.reshape(-1), op.shape[1:2])) for name, a in given.items()}
@@ -122,7 +122,7 @@ def _constant_and(op: Operation) -> tuple[Value, Any]:
     """The computed operand and the constant one of two."""
     found = [k for k, operand in enumerate(op.operands) if isinstance(operand, Value)]
     if len(op.operands) != 2 or len(found) != 1:
-        raise Unsupported("it combines several computed values; expected one, and a constant")
+        raise NoLayer("it combines several computed values; expected one, and a constant")
     return op.value(found[0]), op.constant(1 - found[0])
 
 

@@ -44,7 +44,7 @@ class Constant:
         return self.array, self.array if self.other is None else self.other
 
 
-class Unsupported(Exception):
+class NoLayer(Exception):
     """Why no layer stands for a node."""
 
 
@@ -53,12 +53,12 @@ def outputs(
 ) -> list[tuple[int, tuple[int, ...]]]:
     """(type, shape) of every output by the package's shape inference, (0, ()) for one that is neither known nor in `read`.
 
-    Raises `Unsupported` where what is in `read` does not follow from shapes and small constants.
+    Raises `NoLayer` where what is in `read` does not follow from shapes and small constants.
     """
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError:
-        raise Unsupported(f"no operator of opset {opset} is called so") from None
+        raise NoLayer(f"no operator of opset {opset} is called so") from None
     types, data = {}, {}
     for name, operand in operands.items():
         if isinstance(operand, Value):
@@ -76,7 +76,7 @@ def outputs(
         sizes = tensor.shape.dim if tensor is not None and tensor.HasField("shape") else None
         if tensor is None or sizes is None or not all(n.HasField("dim_value") for n in sizes):
             if name in read:
-                raise Unsupported("its output's shape depends on more than shapes and constants")
+                raise NoLayer("its output's shape depends on more than shapes and constants")
             shapes.append((0, ()))
             continue
         shapes.append((tensor.elem_type, tuple(int(n.dim_value) for n in sizes)))
@@ -88,7 +88,7 @@ def folded(
 ) -> Constant:
     """The constant that an operator computes from constants; `result` is its type and shape."""
     if kind not in FOLDS:
-        raise Unsupported("it is not evaluated on constants; run onnxsim or onnxruntime's offline optimizer first")
+        raise NoLayer("it is not evaluated on constants; run onnxsim or onnxruntime's offline optimizer first")
     dtype = helper.tensor_dtype_to_np_dtype(result[0])
     _affordable(result[1], dtype)
     with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto
 from lrp_ref.arrays import LRPError
 from lrp_ref.network.graph import Node, inputs_of
 from lrp_ref.network.network import Network
-from lrp_ref.onnx.fold import FOLDS, MOST_BYTES, OPEN, Constant, Unsupported, Value, attribute, folded, outputs, shape_of
+from lrp_ref.onnx.fold import FOLDS, MOST_BYTES, OPEN, Constant, NoLayer, Value, attribute, folded, outputs, shape_of
 from lrp_ref.onnx.node import Chain, Operation
 from lrp_ref.onnx.operators import ADVICE, OPERATORS
 from lrp_ref.onnx.read import DOMAINS, LONGEST, Model, one_line
@@ -64,7 +64,7 @@ class _Reader:
                     self._take(node)
                 except LRPError as error:
                     self._refuse(node, str(error))
-                except Unsupported as error:
+                except NoLayer as error:
                     self._refuse(node, str(error))
                 except Exception as error:  # attributes and operands that contradict each other, told by whoever tripped
                     self._refuse(node, f"malformed: {one_line(error)[:LONGEST]}")
@@ -90,7 +90,7 @@ class _Reader:
     def _take(self, node: NodeProto) -> None:
         """What one node makes of what is known: constants, or layers."""
         if node.domain not in DOMAINS:
-            raise Unsupported(f"an operator of the domain {node.domain!r}; expected one of ONNX's own")
+            raise NoLayer(f"an operator of the domain {node.domain!r}; expected one of ONNX's own")
         operands = [self.known[name] if name else None for name in node.input]
         attributes = {a.name: attribute(a) for a in node.attribute}
         if node.op_type in SHAPES and operands[0] is not None:
@@ -98,7 +98,7 @@ class _Reader:
             return
         computed = [operand for operand in operands if isinstance(operand, Value)]
         if computed and node.op_type not in OPERATORS:
-            raise Unsupported(_no_layer(node))
+            raise NoLayer(_no_layer(node))
         given = {name: operand for name, operand in zip(node.input, operands, strict=True) if operand is not None}
         results = outputs(node, given, self.model.opset, self.readers)
         if not computed:
@@ -110,7 +110,7 @@ class _Reader:
 
     def _fold(self, node: NodeProto, operands: Sequence[Any], attributes: Mapping[str, Any], results: Sequence[Any]) -> None:
         if len([name for name in node.output if name]) != 1:
-            raise Unsupported("several outputs of constants; run onnxsim or onnxruntime's offline optimizer first")
+            raise NoLayer("several outputs of constants; run onnxsim or onnxruntime's offline optimizer first")
         constant = folded(node.op_type, operands, attributes, results[0])
         self.bytes += constant.array.nbytes if constant.array.base is None else 0
         if self.bytes > MOST_BYTES:
@@ -122,21 +122,21 @@ class _Reader:
     ) -> None:
         """The layers of one output."""
         if index and node.op_type != "Split":
-            raise Unsupported(f"its output {index} is read; expected only its first")
+            raise NoLayer(f"its output {index} is read; expected only its first")
         batch, label = self.batches[0], self.labels[node.output[index]]
         for operand in operands:
             if isinstance(operand, Constant) and operand.other is not None and not self._follows_batch(operand):
-                raise Unsupported("a constant that depends on the batch size")
+                raise NoLayer("a constant that depends on the batch size")
         op = Operation(
             kind=node.op_type, operands=operands, attributes=attributes, shapes=[shape for _, shape in results], index=index,
             opset=self.model.opset, batches=self.batches, convert=self.convert, made=self.made, readers=self.counts,
         )  # fmt: skip
         if prod(op.sample) * 8 > MOST_BYTES:
-            raise Unsupported(f"its output has the shape {op.shape}: samples of more than {MOST_BYTES >> 30} GiB")
+            raise NoLayer(f"its output has the shape {op.shape}: samples of more than {MOST_BYTES >> 30} GiB")
         chain = OPERATORS[node.op_type](op)
         if not op.shape or op.shape[0] != batch or min(op.shape) < 1:
             seen = "" if batch == OPEN[0] else f", batch {batch}"
-            raise Unsupported(f"its output has the shape {op.shape}{seen}: the batch axis does not stay first")
+            raise NoLayer(f"its output has the shape {op.shape}{seen}: the batch axis does not stay first")
         if not isinstance(chain, Chain):
             chain = Chain(chain, [operand.name for operand in operands if isinstance(operand, Value)])
         reads = list(chain.reads)

@@ -9,7 +9,7 @@ from onnx import helper
 
 from lrp_ref.layers import Layer
 from lrp_ref.network.graph import Node
-from lrp_ref.onnx.fold import Constant, Unsupported, Value, axes_of
+from lrp_ref.onnx.fold import Constant, NoLayer, Value, axes_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Operation:
     """A node of the graph whose operands are known, asked for its output number `index`.
 
     shapes: of its outputs, (batch, ...). made: the network's nodes so far, and `readers` how many read each. A builder
-    returns a `Chain`, or the layers of one that reads every computed operand; it raises `Unsupported` where none exists.
+    returns a `Chain`, or the layers of one that reads every computed operand; it raises `NoLayer` where none exists.
     """
 
     kind: str
@@ -58,7 +58,7 @@ class Operation:
         """Operand k, which is computed."""
         operand = self.operands[k] if k < len(self.operands) else None
         if not isinstance(operand, Value):
-            raise Unsupported(f"its operand {k} is {'a constant' if operand else 'missing'}; expected a computed value")
+            raise NoLayer(f"its operand {k} is {'a constant' if operand else 'missing'}; expected a computed value")
         return operand
 
     def values(self) -> list[Value]:
@@ -73,9 +73,9 @@ class Operation:
         """Operand k, a constant that does not depend on the batch size, as an array."""
         operand = self.operands[k] if self.has(k) else None
         if not isinstance(operand, Constant):
-            raise Unsupported(f"its operand {k} is {'computed' if operand else 'missing'}; expected a constant")
+            raise NoLayer(f"its operand {k} is {'computed' if operand else 'missing'}; expected a constant")
         if operand.other is not None:
-            raise Unsupported(f"its operand {k} depends on the batch size; expected a constant")
+            raise NoLayer(f"its operand {k} depends on the batch size; expected a constant")
         return operand.array
 
     def parameter(self, k: int) -> Any:
@@ -90,14 +90,14 @@ class Operation:
     def converted(self, a: Any, what: str = "a constant") -> Any:
         """An array of the model's float type in the arithmetic of the network."""
         if a.dtype != self.type:
-            raise Unsupported(f"{what} is {a.dtype} beside {self.type}; export the model in one type")
+            raise NoLayer(f"{what} is {a.dtype} beside {self.type}; export the model in one type")
         return self.convert(a)
 
     def spread(self, a: Any) -> Any:
         """A constant without its batch axis, which must not matter: an array that broadcasts against one sample."""
         a = a.reshape((1,) * (len(self.shape) - a.ndim) + a.shape)
         if a.ndim != len(self.shape) or not (a[:1] == a).all():
-            raise Unsupported(f"a constant of shape {a.shape} differs from sample to sample")
+            raise NoLayer(f"a constant of shape {a.shape} differs from sample to sample")
         return a[0]
 
     def number(self, name: str, default: float) -> float:
@@ -118,10 +118,10 @@ class Operation:
         """The attribute `axis`, not that of the batch."""
         axis = int(self.attributes.get("axis", default)) % len(self.x.shape)
         if axis == 0:
-            raise Unsupported("it works along the batch axis; expected samples apart from each other")
+            raise NoLayer("it works along the batch axis; expected samples apart from each other")
         return axis
 
     def expect(self, name: str, *allowed: Any) -> None:
         """Refuse an attribute that is given and has none of the values allowed."""
         if self.attributes.get(name, allowed[0]) not in allowed:
-            raise Unsupported(f"{name}={self.attributes[name]!r}; expected {' or '.join(map(repr, allowed))}")
+            raise NoLayer(f"{name}={self.attributes[name]!r}; expected {' or '.join(map(repr, allowed))}")

@@ -24,7 +24,7 @@ from lrp_ref.layers import (
     SumPool,
 )
 from lrp_ref.onnx import affine, windows
-from lrp_ref.onnx.fold import Unsupported
+from lrp_ref.onnx.fold import NoLayer
 from lrp_ref.onnx.node import Chain, Operation
 
 LARGEST = float(np.finfo(np.float32).max)  # as a bound of Clip it means none
@@ -40,7 +40,7 @@ def transpose(op: Operation) -> list[Layer]:
     ndim = len(op.x.shape)
     order = tuple(axis % ndim for axis in op.attributes.get("perm", range(ndim)[::-1]))
     if order[0] != 0 or len(set(order)) < ndim:
-        raise Unsupported(f"perm {order}: expected every axis once, the batch axis first")
+        raise NoLayer(f"perm {order}: expected every axis once, the batch axis first")
     return [Permute(order[1:])]
 
 
@@ -67,7 +67,7 @@ def cut(op: Operation) -> list[Layer]:
         size = op.x.shape[int(axis)]
         begin, stop, stride = slice(int(start), int(end), int(step)).indices(size)
         if stride < 1:
-            raise Unsupported(f"step {stride}; expected one >= 1")
+            raise NoLayer(f"step {stride}; expected one >= 1")
         if (begin, stop, stride) == (0, size, 1):
             continue
         layers.append(Slice(int(axis) % len(op.x.shape), begin, stop, stride))
@@ -78,7 +78,7 @@ def gather(op: Operation) -> list[Layer]:
     """One element along an axis."""
     axis, index = op.axis(0), op.constant(1)
     if index.size != 1:
-        raise Unsupported(f"{index.size} indices; expected one")
+        raise NoLayer(f"{index.size} indices; expected one")
     k = int(index.item()) % op.x.shape[axis]
     return [Slice(axis, k, k + 1), Reshape(op.sample)]
 
@@ -90,7 +90,7 @@ def pad(op: Operation) -> list[Layer]:
     axes = [int(axis) % ndim for axis in (op.constant(3) if op.has(3) else range(ndim))]
     ends = dict(zip(axes, zip(flat[: len(axes)], flat[len(axes) :], strict=True), strict=True))
     if any(ends.get(0, (0, 0))):
-        raise Unsupported("it pads the batch axis")
+        raise NoLayer("it pads the batch axis")
     value = float(np.ravel(op.setting("value", 2, 0.0))[0])
     sizes, layers = op.x.shape, list[Layer]()
     for axis, (b, e) in ends.items():
@@ -117,7 +117,7 @@ def softmax(op: Operation) -> list[Layer]:
 def dropout(op: Operation) -> list[Layer]:
     """Nothing, once training is over."""
     if op.has(2) and op.constant(2).any():
-        raise Unsupported("it is in training mode; export the model for inference")
+        raise NoLayer("it is in training mode; export the model for inference")
     rate = float(op.setting("ratio", 1, 0.5))
     return [Dropout(rate) if 0 <= rate < 1 else Identity()]
 
@@ -131,7 +131,7 @@ def reduced(mean: bool) -> Callable[[Operation], list[Layer]]:
             return [Identity()]
         axes = axes or tuple(range(len(sizes)))
         if 0 in axes:
-            raise Unsupported("it reduces the batch axis; expected samples apart from each other")
+            raise NoLayer("it reduces the batch axis; expected samples apart from each other")
         if mean and sorted(axes) == list(range(2, len(sizes))):
             return [GlobalAvgPool()] if op.shape == (*sizes[:2], *(1 for _ in axes)) else [GlobalAvgPool(), *reshape(op)]
         kept = [axis for axis in range(1, len(sizes)) if axis not in axes]
@@ -156,7 +156,7 @@ def prelu(op: Operation) -> list[Layer]:
     """Leaky ReLU with one slope, or one per channel."""
     slopes = op.spread(op.constant(1))
     if any(n > 1 for n in slopes.shape[1:]):
-        raise Unsupported(f"slopes of shape {slopes.shape}; expected one per channel")
+        raise NoLayer(f"slopes of shape {slopes.shape}; expected one per channel")
     row = tuple(float(slope) for slope in slopes.reshape(-1))
     return [Activation("leaky-relu", slope=row[0] if len(set(row)) == 1 else row)]
 
@@ -164,7 +164,7 @@ def prelu(op: Operation) -> list[Layer]:
 def hard_sigmoid(op: Operation) -> list[Layer]:
     """min(1, max(0, alpha x + 1/2))."""
     if op.number("beta", 0.5) != 0.5:
-        raise Unsupported(f"beta={op.number('beta', 0.5)}; expected 0.5")
+        raise NoLayer(f"beta={op.number('beta', 0.5)}; expected 0.5")
     return [Activation("hard-sigmoid", slope=op.number("alpha", 0.2))]
 
 
@@ -182,7 +182,7 @@ def leaky_relu(op: Operation) -> list[Layer]:
 def cast(op: Operation) -> list[Layer]:
     """Nothing, where the type stays."""
     if op.attributes["to"] != op.x.type:
-        raise Unsupported("it changes the type of computed values; export the model in one type")
+        raise NoLayer("it changes the type of computed values; export the model in one type")
     return [Identity()]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lrp_ref.layers import AvgPool, Layer, MaxPool, Pad, Upsample
 from lrp_ref.layers.affine import Pairs
-from lrp_ref.onnx.fold import Unsupported
+from lrp_ref.onnx.fold import NoLayer
 from lrp_ref.onnx.node import Operation
 
 MOST_POSITIONS = 2**16  # of a resized axis, each of which is checked
@@ -36,7 +36,7 @@ def geometry(op: Operation, kernel: Sequence[int]) -> Geometry:
     axes = len(size)
     stride, dilation = (tuple(op.attributes.get(name, [1] * axes)) for name in ("strides", "dilations"))
     if not len(kernel) == len(stride) == len(dilation) == axes or not axes:
-        raise Unsupported(f"windows {kernel} with strides {stride} and dilations {dilation} on x of shape {op.x.shape}")
+        raise NoLayer(f"windows {kernel} with strides {stride} and dilations {dilation} on x of shape {op.x.shape}")
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     totals = [(ceil(n / s) - 1) * s + w - n for n, s, w in zip(size, stride, extents, strict=True)]
     padding = pads(op, totals)
@@ -46,7 +46,7 @@ def geometry(op: Operation, kernel: Sequence[int]) -> Geometry:
     rounded_up = bool(op.attributes.get("ceil_mode", 0))
     beyond = any((m - 1) * s >= n + b for m, n, s, (b, _) in zip(op.shape[2:], size, stride, padding, strict=True))
     if beyond and op.kind != "Conv":  # which returns its bias there
-        raise Unsupported("its last window lies on padding alone, and frameworks differ on what it returns; reduce the padding")
+        raise NoLayer("its last window lies on padding alone, and frameworks differ on what it returns; reduce the padding")
     return Geometry(kernel, stride, padding, dilation, tuple((0, max(n, 0) if rounded_up else 0) for n in past))
 
 
@@ -55,12 +55,12 @@ def pads(op: Operation, totals: Sequence[int]) -> Pairs:
     kind, axes = op.attributes.get("auto_pad", "NOTSET"), len(totals)
     if kind.startswith("SAME"):
         if min(totals) < -1:
-            raise Unsupported(f"auto_pad={kind!r} with strides past the kernel, where frameworks differ; export explicit pads")
+            raise NoLayer(f"auto_pad={kind!r} with strides past the kernel, where frameworks differ; export explicit pads")
         halves = [(total // 2, total - total // 2) for total in (max(n, 0) for n in totals)]
         return tuple(halves if kind == "SAME_UPPER" else [(e, b) for b, e in halves])
     flat = [0] * 2 * axes if kind == "VALID" else op.attributes.get("pads", [0] * 2 * axes)
     if len(flat) != 2 * axes or min(flat) < 0:
-        raise Unsupported(f"pads {list(flat)}; expected {2 * axes} integers >= 0")
+        raise NoLayer(f"pads {list(flat)}; expected {2 * axes} integers >= 0")
     return tuple(zip(flat[:axes], flat[axes:], strict=True))
 
 
@@ -99,7 +99,7 @@ def transposed(op: Operation, kernel: Sequence[int]) -> dict[str, Any]:
         padding = tuple(halves if upper else [(e, b) for b, e in halves])
     made = [f + o - g - b - e for f, o, g, (b, e) in zip(full, extra, given, padding, strict=True)]
     if made != list(op.shape[2:]):
-        raise Unsupported(f"its padding leads to {tuple(made)}, but its output has the shape {op.shape}; export explicit pads")
+        raise NoLayer(f"its padding leads to {tuple(made)}, but its output has the shape {op.shape}; export explicit pads")
     return {"stride": stride, "padding": padding, "dilation": dilation, "output_padding": extra}
 
 
@@ -108,13 +108,13 @@ def resize(op: Operation) -> list[Layer]:
     op.expect("mode", "nearest")
     scales = [Fraction(m, n) for m, n in zip(op.shape, op.x.shape, strict=True)]
     if any(scale != 1 for scale in scales[:2]) or any(scale.denominator != 1 for scale in scales):
-        raise Unsupported(f"from {op.x.shape[1:]} to {op.sample}; expected whole factors along the spatial axes")
+        raise NoLayer(f"from {op.x.shape[1:]} to {op.sample}; expected whole factors along the spatial axes")
     given = _given_scales(op) or scales
     if max(op.shape[2:]) > MOST_POSITIONS or given[:2] != [1, 1]:
-        raise Unsupported(f"to {op.sample}; expected at most {MOST_POSITIONS} positions along an axis, and all channels")
+        raise NoLayer(f"to {op.sample}; expected at most {MOST_POSITIONS} positions along an axis, and all channels")
     for n, m, scale in zip(op.x.shape[2:], op.shape[2:], given[2:], strict=True):
         if any(_nearest(op, p, n, m, scale) != p // (m // n) for p in range(m)):
-            raise Unsupported(f"rounding reads another neighbour than p // {m // n}; expected asymmetric and floor")
+            raise NoLayer(f"rounding reads another neighbour than p // {m // n}; expected asymmetric and floor")
     return [Upsample(tuple(int(scale) for scale in scales[2:]))]
 
 
@@ -139,7 +139,7 @@ def _nearest(op: Operation, p: int, n: int, m: int, scale: Fraction) -> int:
         "align_corners": Fraction(p * (n - 1), m - 1) if m > 1 else Fraction(0),
     }.get(mode)
     if at is None:
-        raise Unsupported(f"coordinate_transformation_mode={mode!r}; expected asymmetric or half_pixel")
+        raise NoLayer(f"coordinate_transformation_mode={mode!r}; expected asymmetric or half_pixel")
     round_to = op.attributes.get("nearest_mode", "round_prefer_floor" if modern else "floor")
     found = {
         "floor": floor(at),
@@ -148,5 +148,5 @@ def _nearest(op: Operation, p: int, n: int, m: int, scale: Fraction) -> int:
         "round_prefer_ceil": floor(at + half),
     }.get(round_to)
     if found is None:
-        raise Unsupported(f"nearest_mode={round_to!r}; expected floor, ceil or round_prefer_floor")
+        raise NoLayer(f"nearest_mode={round_to!r}; expected floor, ceil or round_prefer_floor")
     return min(max(found, 0), n - 1)

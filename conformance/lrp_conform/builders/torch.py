@@ -29,7 +29,7 @@ _ACTIVATIONS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
 }
 
 
-class Graph(nn.Module):
+class NetworkModule(nn.Module):
     """Steps called in the order of their nodes; the last one's result is the output.
 
     Steps are modules, but for what a user would write as a function (a concatenation, which has no module).
@@ -72,7 +72,7 @@ def tensor(array: Any, dtype: torch.dtype, device: str = "cpu") -> Tensor:
 
 def build(
     nodes: Sequence[Node], x: Sequence[Tensor], add: Callable[[int], nn.Module], functions: Sequence[str] = ("concat",)
-) -> tuple[Graph, Tensor]:
+) -> tuple[NetworkModule, Tensor]:
     """Return the module in evaluation mode, and its output for x.
 
     add: makes the module of an addition. functions: the ops that are called as functions, of those that have one.
@@ -88,7 +88,7 @@ def build(
             step = add(len(taken)) if node["op"] == "add" else _step(node, taken[0], functions)
             values[node["name"]] = _forward(step, taken)
             steps.append(step)
-    return Graph(nodes, names, steps).eval(), values[nodes[-1]["name"]].detach()
+    return NetworkModule(nodes, names, steps).eval(), values[nodes[-1]["name"]].detach()
 
 
 def _forward(step: Step, taken: list[Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ USUAL = Limits()
 
 
 @dataclass(frozen=True)
-class Source:
+class CandidateSource:
     """A name, a path or a module; or a command that speaks the wire protocol.
 
     A Python adapter runs in a process of its own, by the interpreter `python` (this one, if none is given), unless it
@@ -55,7 +55,7 @@ def chosen(
     python: str | None = None,
     in_process: bool = False,
     limits: Limits = USUAL,
-) -> list[Source]:
+) -> list[CandidateSource]:
     """What is to be asked: names, the built-in candidates if there are none, or one command."""
     if command is not None:
         if names or python or in_process:
@@ -66,15 +66,15 @@ def chosen(
             raise AdapterError(f"--command {command}: {error}") from None
         if not argv:
             raise AdapterError("--command is empty: give a program and its arguments")
-        return [Source(command, command=argv, limits=limits)]
+        return [CandidateSource(command, command=argv, limits=limits)]
     if python and in_process:
         raise AdapterError("--python runs another process, --in-process none: give one of them")
     if python is not None and shutil.which(python) is None:
         raise AdapterError(f"--python {python}: no such program")
-    return [Source(name, python, in_process=in_process, limits=limits) for name in names or [DEFAULT]]
+    return [CandidateSource(name, python, in_process=in_process, limits=limits) for name in names or [DEFAULT]]
 
 
-def load(source: Source) -> list[Candidate]:
+def load(source: CandidateSource) -> list[Candidate]:
     """The systems of a source, each ready to be asked. Whoever asks them closes them."""
     if source.in_process:
         return adapter.load(source.name)
@@ -93,7 +93,7 @@ def load(source: Source) -> list[Candidate]:
         except ImportError as error:
             raise adapter.not_imported(source.name, error) from None
         except RemoteError as error:
-            told = error.message if error.kind == "AdapterError" else f"importing it raised {error}"
+            told = error.message if error.kind == "NoAdapter" else f"importing it raised {error}"
             raise AdapterError(f"{source.name}: {' '.join(told.split())}") from None
         except (Fault, Unsupported) as error:
             raise AdapterError(f"{source.name} does not answer hello: {error}") from None

@@ -8,7 +8,7 @@ import numpy as np
 
 from lrp_conform.cases import model
 from lrp_conform.cases.layer import plain_attrs
-from lrp_conform.cases.network_reference import Asked
+from lrp_conform.cases.network_reference import WrittenNetwork
 from lrp_conform.cases.numbers import exact_array, float_array, floats
 
 Array = Any
@@ -51,9 +51,9 @@ class NetworkCase:
         return (self.feature,)
 
     @cached_property
-    def asked(self) -> Asked:
+    def asked(self) -> WrittenNetwork:
         """The question: nodes, rules, inputs."""
-        return Asked(self.data["model"]["nodes"], self.data["rules"], self.data["inputs"])
+        return WrittenNetwork(self.data["model"]["nodes"], self.data["rules"], self.data["inputs"])
 
     @property
     def answers(self) -> list[str]:

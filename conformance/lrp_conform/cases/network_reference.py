@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class WrittenNetwork:
     """A network as a case writes it: nodes, a rule entry per node, and the inputs with the relevance at the output."""
 
     nodes: list[Json]
@@ -91,7 +91,7 @@ def reader(dtype: str | None) -> Any:
 
 def spelled(nodes: list[Json], composite: Composite) -> tuple[list[Json], dict[str, Json]]:
     """The nodes as relevance sees them, and one rule entry per node with every convention the composite gives it."""
-    net = unbiased(Asked(nodes, {}, {name: {} for name in _read_from_outside(nodes)}).network())
+    net = unbiased(WrittenNetwork(nodes, {}, {name: {} for name in _read_from_outside(nodes)}).network())
     assigned = composite.assign(net)
     seen, rules = [], {}
     for node in nodes:

@@ -17,7 +17,7 @@ LIBRARIES = {"zennit": zennit, "innvestigate": innvestigate, "relevance-propagat
 
 
 @dataclass(frozen=True)
-class Preset:
+class LibraryComposite:
     """A composite by the name and the options that its library has for it."""
 
     library: str
@@ -53,28 +53,28 @@ _BOX: Options = {"low": LOW, "high": HIGH}
 _TWO: Options = {"epsilon": "1/4", "stabilizer": "1/8"}
 _MAPPED = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_plus_flat", "epsilon_alpha2_beta1_flat")
 PRESETS = (
-    Preset("reference", "epsilon", {"epsilon": "1/4"}),
-    Preset("reference", "zero"),
-    Preset("reference", "alpha2_beta1", {"epsilon": "1/64"}),
-    *(Preset("zennit", name, _TWO) for name in _MAPPED),
-    Preset("zennit", "epsilon_gamma_box", {**_BOX, **_TWO, "gamma": "1/4"}),
-    Preset("zennit", "excitation_backprop", {"stabilizer": "1/8"}),
-    Preset("innvestigate", "z"),
-    Preset("innvestigate", "epsilon", {"epsilon": "1/4"}),
-    Preset("innvestigate", "w_square"),
-    Preset("innvestigate", "flat"),
-    Preset("innvestigate", "alpha_beta", {"alpha": 3, "beta": 2}),
+    LibraryComposite("reference", "epsilon", {"epsilon": "1/4"}),
+    LibraryComposite("reference", "zero"),
+    LibraryComposite("reference", "alpha2_beta1", {"epsilon": "1/64"}),
+    *(LibraryComposite("zennit", name, _TWO) for name in _MAPPED),
+    LibraryComposite("zennit", "epsilon_gamma_box", {**_BOX, **_TWO, "gamma": "1/4"}),
+    LibraryComposite("zennit", "excitation_backprop", {"stabilizer": "1/8"}),
+    LibraryComposite("innvestigate", "z"),
+    LibraryComposite("innvestigate", "epsilon", {"epsilon": "1/4"}),
+    LibraryComposite("innvestigate", "w_square"),
+    LibraryComposite("innvestigate", "flat"),
+    LibraryComposite("innvestigate", "alpha_beta", {"alpha": 3, "beta": 2}),
     *(
-        Preset("innvestigate", f"{halves}{bias}")
+        LibraryComposite("innvestigate", f"{halves}{bias}")
         for halves in ("alpha2_beta1", "alpha1_beta0")
         for bias in ("", "_ignore_bias")
     ),
-    Preset("innvestigate", "z_plus"),
-    Preset("innvestigate", "z_plus_fast"),
-    *(Preset("innvestigate", f"sequential_preset_{a}", {"epsilon": "1/4"}) for a in ("a", "b", "a_flat", "b_flat")),
-    Preset("innvestigate", "sequential_preset_b_flat_until_idx", {"idx": 1, "epsilon": "1/4"}),
-    Preset("innvestigate", "deep_taylor"),
-    Preset("innvestigate", "bounded_deep_taylor", _BOX),
-    *(Preset("relevance-propagation-jl", name, {"epsilon": "1/4"}) for name in _MAPPED),
-    Preset("relevance-propagation-jl", "epsilon_gamma_box", {**_BOX, "epsilon": "1/4", "gamma": "1/4"}),
+    LibraryComposite("innvestigate", "z_plus"),
+    LibraryComposite("innvestigate", "z_plus_fast"),
+    *(LibraryComposite("innvestigate", f"sequential_preset_{a}", {"epsilon": "1/4"}) for a in ("a", "b", "a_flat", "b_flat")),
+    LibraryComposite("innvestigate", "sequential_preset_b_flat_until_idx", {"idx": 1, "epsilon": "1/4"}),
+    LibraryComposite("innvestigate", "deep_taylor"),
+    LibraryComposite("innvestigate", "bounded_deep_taylor", _BOX),
+    *(LibraryComposite("relevance-propagation-jl", name, {"epsilon": "1/4"}) for name in _MAPPED),
+    LibraryComposite("relevance-propagation-jl", "epsilon_gamma_box", {**_BOX, "epsilon": "1/4", "gamma": "1/4"}),
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lrp_conform.cases.layer import Case
     from lrp_conform.diagnosis.card import Card
     from lrp_conform.diagnosis.metamorphic import Outcome, Subject
-    from lrp_conform.judging.result import Result
+    from lrp_conform.judging.result import CaseResult
 
 EVIDENCE = 1  # ids of cases that a row names
 PATH = click.Path(path_type=Path)
@@ -62,7 +62,7 @@ def card(
         _print_card(inferred(results, {**cases, **own}, each.one_hot), results)
 
 
-def _print_card(card: Card, results: list[Result]) -> None:
+def _print_card(card: Card, results: list[CaseResult]) -> None:
     from rich.table import Table
     from rich.text import Text
 

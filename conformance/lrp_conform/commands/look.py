@@ -37,12 +37,12 @@ def show(case: str) -> None:
 def candidates() -> None:
     """List the candidates that are installed under a name."""
     from lrp_conform.candidates import adapter
-    from lrp_conform.candidates.sources import Source, load
+    from lrp_conform.candidates.sources import CandidateSource, load
     from lrp_conform.report.terminal import console
 
     out = console()
     for name in adapter.names():
-        for each in load(Source(name)):
+        for each in load(CandidateSource(name)):
             each.close()
             rules = sorted(f.removeprefix("rule.") for f in each.features if f.startswith("rule."))
             ops = sorted(f.removeprefix("op.") for f in each.features if f.startswith("op."))

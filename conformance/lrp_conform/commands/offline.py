@@ -10,7 +10,7 @@ import click
 from lrp_ref.commands.commandline import argument, command, option, switch
 
 if TYPE_CHECKING:
-    from lrp_conform.judging.result import Result
+    from lrp_conform.judging.result import CaseResult
     from lrp_conform.running.folder import Run
 
 FOLDER = click.Path(path_type=Path)
@@ -61,5 +61,5 @@ def _write(run: Run, out: Path, overwrite: bool) -> None:
     writer.finish(run.results)
 
 
-def _said(result: Result) -> str:
+def _said(result: CaseResult) -> str:
     return f"{result.verdict} {result.judgement.dialect or ''}".rstrip()

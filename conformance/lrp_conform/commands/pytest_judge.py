@@ -11,7 +11,7 @@ from lrp_conform.candidates.sources import chosen, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging.deviations import BY_NAME
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import FAILURES
 from lrp_conform.proof.selftest import self_check
 from lrp_conform.report.terminal import line
@@ -29,7 +29,7 @@ class Judge:
     cases: list[AnyCase]  # those that were chosen
     everything: list[AnyCase]
     dtypes: Sequence[str]
-    _results: dict[tuple[bool, str, str, str], Result] = field(default_factory=dict)
+    _results: dict[tuple[bool, str, str, str], CaseResult] = field(default_factory=dict)
 
     def dtypes_of(self, candidate: Candidate) -> list[str]:
         """The dtypes to ask at: those given, or float64 and float32 where it has them, or what it has."""
@@ -40,11 +40,11 @@ class Judge:
         """Per case id the number of its group, whose cases are judged together."""
         return {case.id: k for k, members in enumerate(runner.groups(self.cases)) for case in members}
 
-    def result(self, candidate: Candidate, dtype: str, case: AnyCase) -> Result:
+    def result(self, candidate: Candidate, dtype: str, case: AnyCase) -> CaseResult:
         """The result of one case; its whole group is judged with it, so that a dialect can be named."""
         return self._judged(candidate, dtype, case, False)
 
-    def _judged(self, candidate: Candidate, dtype: str, case: AnyCase, among_all: bool) -> Result:
+    def _judged(self, candidate: Candidate, dtype: str, case: AnyCase, among_all: bool) -> CaseResult:
         among_all = among_all or self.cases is self.everything
         key = (among_all, candidate.name, dtype, case.id)
         if key not in self._results:
@@ -55,7 +55,7 @@ class Judge:
                 self._results[among_all, candidate.name, dtype, result.case] = result
         return self._results[key]
 
-    def problem(self, candidate: Candidate, result: Result) -> str | None:
+    def problem(self, candidate: Candidate, result: CaseResult) -> str | None:
         """Why the waiver of a case that passes is no longer needed; None if another case needs it."""
         (waiver,) = [w for w in candidate.waivers if _matches(w, result.case, result.dtype)][:1]
         matched = (
@@ -104,23 +104,23 @@ def judge(
     return judge
 
 
-def evidence(result: Result) -> str:
+def evidence(result: CaseResult) -> str:
     """What a failing test shows: verdict and evidence, and what the answer looks like."""
     hint = f"\nnearest: {result.judgement.hint}" if result.judgement.hint else ""
     return f"{verdict(result)}: {line(result)}{hint}"
 
 
-def verdict(result: Result) -> str:
+def verdict(result: CaseResult) -> str:
     """The verdict, a dialect by its name."""
     return f"dialect {result.judgement.dialect}" if result.verdict == "dialect" else result.verdict
 
 
-def wrong(result: Result, strict: bool) -> bool:
+def wrong(result: CaseResult, strict: bool) -> bool:
     """Whether a test fails, unless it is waived. A candidate whose library is missing was not judged."""
     return result.verdict in FAILURES or result.judgement.missing or (strict and result.verdict == "dialect")
 
 
-def skipped(result: Result) -> str | None:
+def skipped(result: CaseResult) -> str | None:
     """Why nothing can be said of the answer."""
     if result.verdict not in UNJUDGED:
         return None
@@ -132,7 +132,7 @@ def titles(dialect: str) -> str:
     return "; ".join(BY_NAME[name].title if name in BY_NAME else name for name in dialect.split(" + "))
 
 
-def described(result: Result) -> Iterator[tuple[str, str]]:
+def described(result: CaseResult) -> Iterator[tuple[str, str]]:
     """What a report holds about a result, as properties."""
     yield "lrp-verdict", verdict(result)
     if result.verdict == "dialect":

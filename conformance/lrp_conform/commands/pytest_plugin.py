@@ -78,10 +78,10 @@ class Conformance(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Collector]:
         for candidate in self.judge.candidates:
-            yield System.from_parent(self, name=candidate.name.replace("::", ":"), candidate=candidate)
+            yield CandidateCollector.from_parent(self, name=candidate.name.replace("::", ":"), candidate=candidate)
 
 
-class System(pytest.Collector):
+class CandidateCollector(pytest.Collector):
     """lrp-conform::NAME"""
 
     def __init__(self, *, candidate: Candidate, **given: Any) -> None:
@@ -90,10 +90,10 @@ class System(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Collector]:
         for dtype in self.config.stash[JUDGE].dtypes_of(self.candidate):
-            yield Format.from_parent(self, name=dtype, candidate=self.candidate)
+            yield DtypeCollector.from_parent(self, name=dtype, candidate=self.candidate)
 
 
-class Format(System):
+class DtypeCollector(CandidateCollector):
     """lrp-conform::NAME::DTYPE"""
 
     def collect(self) -> Iterator[Any]:
@@ -101,7 +101,7 @@ class Format(System):
             yield Conforms.from_parent(self, name=case.id, candidate=self.candidate, dtype=self.name, case=case)
 
 
-class Wrong(Exception):
+class WrongAnswer(Exception):
     """The evidence."""
 
 
@@ -113,7 +113,7 @@ class Conforms(pytest.Item):
         self.candidate, self.dtype, self.case = candidate, dtype, case
 
     def runtest(self) -> None:
-        """Pass, skip, xfail, or raise `Wrong`."""
+        """Pass, skip, xfail, or raise `WrongAnswer`."""
         from lrp_conform.commands import pytest_judge
 
         judge = self.config.stash[JUDGE]
@@ -122,7 +122,7 @@ class Conforms(pytest.Item):
         if pytest_judge.wrong(result, self.config.option.lrp_strict):
             if result.waiver is not None:
                 pytest.xfail(result.waiver)
-            raise Wrong(pytest_judge.evidence(result))
+            raise WrongAnswer(pytest_judge.evidence(result))
         reason = pytest_judge.skipped(result)
         if reason is not None:
             pytest.skip(reason)
@@ -130,11 +130,11 @@ class Conforms(pytest.Item):
             self.add_report_section("call", ROOT, pytest_judge.evidence(result))
         problem = None if result.waiver is None else judge.problem(self.candidate, result)
         if problem is not None:
-            raise Wrong(f"[XPASS(strict)] {problem}")
+            raise WrongAnswer(f"[XPASS(strict)] {problem}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The evidence alone: where in this suite it was found says nothing."""
-        return str(excinfo.value) if isinstance(excinfo.value, Wrong) else super().repr_failure(excinfo, style)
+        return str(excinfo.value) if isinstance(excinfo.value, WrongAnswer) else super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, None, str]:
         return ROOT, None, " ".join(self.nodeid.split("::")[1:])  # of a part of the id pytest would rewrite the dots

@@ -87,7 +87,7 @@ def _compare(out: Path, found: list[results.Run]) -> bool:
 
 def _judge(entry: Entry, environments: Path, folder: Path) -> None:
     """Run one entry over all cases; what an earlier run of the same candidate has left is kept."""
-    from lrp_conform.candidates.sources import Source, load
+    from lrp_conform.candidates.sources import CandidateSource, load
     from lrp_conform.cases import golden
     from lrp_conform.commands.session import Session
     from lrp_conform.report.terminal import console
@@ -95,7 +95,7 @@ def _judge(entry: Entry, environments: Path, folder: Path) -> None:
     from lrp_conform.running import pools, runner
     from lrp_conform.running.folder import Writer
 
-    source = Source(entry.candidate, entry.python(environments))
+    source = CandidateSource(entry.candidate, entry.python(environments))
     candidates = load(source)
     for candidate in candidates:
         candidate.close()

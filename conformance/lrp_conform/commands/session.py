@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 from lrp_conform.candidates.adapter import AdapterError, Candidate
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.report.terminal import summary
 from lrp_conform.running import runner
 from lrp_conform.running.folder import Writer
 from lrp_conform.running.runner import Task
 
-Finished = Generator[tuple[Task, list[Result]], None, None]
+Finished = Generator[tuple[Task, list[CaseResult]], None, None]
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Session:
     out: Console
     complete: bool = True  # every case is asked, so that a waiver can be told to be needless
     strict: bool = False
-    found: dict[tuple[str, str, str, str], Result] = field(default_factory=dict)
+    found: dict[tuple[str, str, str, str], CaseResult] = field(default_factory=dict)
     _printed: set[str] = field(default_factory=set)
 
     def begin(self) -> list[Task]:
@@ -57,7 +57,7 @@ class Session:
         verdicts = [self._wrong(candidate) for candidate in self.candidates]  # each says what is wrong with it
         return any(verdicts)
 
-    def _take(self, task: Task, results: list[Result]) -> None:
+    def _take(self, task: Task, results: list[CaseResult]) -> None:
         missing = next((r for r in results if r.judgement.missing), None)
         if missing is not None and not any(r.output is not None for r in [*results, *self.of(task.system)]):
             raise AdapterError(f"{task.system} was not run: {missing.judgement.detail['why']}")
@@ -68,11 +68,11 @@ class Session:
         if all(key in self.found for each in self.todo if each.system == task.system for key in each.keys):
             self._print(next(c for c in self.candidates if c.name == task.system))
 
-    def of(self, system: str) -> list[Result]:
+    def of(self, system: str) -> list[CaseResult]:
         """The results of one system so far, in the order of the tasks."""
         return [self.found[key] for task in self.todo if task.system == system for key in task.keys if key in self.found]
 
-    def _ordered(self) -> list[Result]:
+    def _ordered(self) -> list[CaseResult]:
         return [self.found[key] for task in self.todo for key in task.keys]
 
     def _print(self, candidate: Candidate) -> None:

@@ -14,7 +14,7 @@ VERDICTS = ("agrees", "close", "unproved", "deviates")
 
 
 @dataclass(frozen=True)
-class Check:
+class ValueCheck:
     """What `nodes` handed to `value`, judged.
 
     verdict: "agrees" (every error within its bound), "deviates" (some error is not), "unproved" (every error is, but the
@@ -52,7 +52,7 @@ class Check:
 
 def check(
     value: str, nodes: tuple[str, ...], got: Array, want: Array, bound: Array, dtype: str, *, work: Array, close: float = 0
-) -> Check:
+) -> ValueCheck:
     """`got`, of `dtype`, beside `want` in float64, whose honest results lie within `bound`; `work` is what they are sums of."""
     found = got.astype(np.float64)
     error = np.abs(found - want)
@@ -70,7 +70,7 @@ def check(
     else:
         verdict = "close" if worst <= close * largest else "unproved"
     off, may, is_, be = (float(a[at]) if at else 0.0 for a in (error, allowed, found, want))
-    return Check(value, nodes, verdict, tau, largest, worst, off, may, at, is_, be, _bits(error, work, dtype))
+    return ValueCheck(value, nodes, verdict, tau, largest, worst, off, may, at, is_, be, _bits(error, work, dtype))
 
 
 def agrees(got: Array, want: Array, bound: Array) -> bool:

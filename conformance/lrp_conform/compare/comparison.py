@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import lrp_ref
-from lrp_conform.compare.check import VERDICTS, Check
+from lrp_conform.compare.check import VERDICTS, ValueCheck
 from lrp_conform.compare.given import Given, checked
 from lrp_conform.compare.walk import Walk
 from lrp_ref.arrays import Array
@@ -48,9 +48,9 @@ class Comparison:
     library: str
     composite: str
     dtype: str
-    whole: tuple[Check, ...]
-    nodes: tuple[Check, ...]
-    forward: tuple[Check, ...]
+    whole: tuple[ValueCheck, ...]
+    nodes: tuple[ValueCheck, ...]
+    forward: tuple[ValueCheck, ...]
     unmatched: tuple[str, ...]
     unseen: tuple[str, ...]
     reference: Mapping[str, Array]
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """ "forward-mismatch" (the models differ), "deviates", "agrees", "close" or "unproved"; see `Check`.
+        """ "forward-mismatch" (the models differ), "deviates", "agrees", "close" or "unproved"; see `ValueCheck`.
 
         It agrees if the whole does, or if every node does.
         """
@@ -77,7 +77,7 @@ class Comparison:
         return self.verdict in ("agrees", "close")
 
     @property
-    def deviations(self) -> tuple[Check, ...]:
+    def deviations(self) -> tuple[ValueCheck, ...]:
         """The nodes that hand on something else, the first of the backward pass first."""
         return tuple(c for c in self.nodes if c.verdict == "deviates")
 
@@ -236,7 +236,7 @@ def _forward(found: Comparison) -> str:
     return f"forward: {len(found.forward)} values compared, all within their bounds"
 
 
-def _why(c: Check) -> str:
+def _why(c: ValueCheck) -> str:
     if c.verdict == "unproved":
         return ", the bound exceeds a tenth of the relevance and proves nothing"
     return " within the tolerance asked for, not proved" if c.verdict == "close" else ""

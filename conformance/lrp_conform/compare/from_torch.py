@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from lrp_conform.compare.comparison import Comparison, compare
-from lrp_conform.compare.libraries import EXPLAINERS, Question
+from lrp_conform.compare.libraries import EXPLAINERS, Request
 from lrp_conform.compare.matching import matched, path_of
 from lrp_conform.compare.recording import Call, recorded
 from lrp_ref import LRPError, load_onnx
 from lrp_ref.composites import Composite
-from lrp_ref.composites.presets import Asked, parsed
+from lrp_ref.composites.presets import PresetCall, parsed
 from lrp_ref.layers import BatchNorm
 from lrp_ref.network.network import Network
 from lrp_ref.network.start import seeded
@@ -71,7 +71,7 @@ def compare_torch(
     shapes = {name: a.shape for name, a in net.forward(in_float64(arrays), at="all").items()}
     if isinstance(attribute, str):
         asked = _own(attribute, composite)
-        question = Question(deepcopy(model), x, asked, seeded(y, target, seed), target, seed, canonizers)
+        question = Request(deepcopy(model), x, asked, seeded(y, target, seed), target, seed, canonizers)
         library = asked.preset.library
         calls, relevance = EXPLAINERS[library](question, calls)
         given = matched(net, calls, shapes, relevance, library)
@@ -84,7 +84,7 @@ def compare_torch(
     return compare(net, arrays, given, composite, target=target, seed=seed, merged=had_norms, close=close)
 
 
-def _own(attribute: str, composite: str | Composite) -> Asked:
+def _own(attribute: str, composite: str | Composite) -> PresetCall:
     """The library's own composite: named by `attribute`, or of the same name as the reference's."""
     asked = parsed(attribute) if "." in attribute else parsed(composite) if isinstance(composite, str) else None
     library = None if asked is None else asked.preset.library

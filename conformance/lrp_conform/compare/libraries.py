@@ -6,11 +6,11 @@ from typing import Any
 
 from lrp_conform.compare.recording import Call, recorded
 from lrp_ref.arrays import Array, LRPError
-from lrp_ref.composites.presets import Asked
+from lrp_ref.composites.presets import PresetCall
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class Request:
     """A model (a copy, which may be damaged), what it is asked at, and by which of the library's composites.
 
     start: the relevance at the output, an array; target and seed are what it was made of.
@@ -18,7 +18,7 @@ class Question:
 
     model: Any
     x: Any
-    composite: Asked
+    composite: PresetCall
     start: Array
     target: Any
     seed: Any
@@ -28,7 +28,7 @@ class Question:
 Explained = tuple[list[Call], Array]
 
 
-def zennit(question: Question, plain: list[Call]) -> Explained:
+def zennit(question: Request, plain: list[Call]) -> Explained:
     """zennit's composite of that name with its canonizers; the gradients that leave and enter its hooks."""
     try:
         import torch
@@ -59,7 +59,7 @@ def _canonizers(model: Any) -> list[Any]:
     return [ResNetCanonizer() if residual else SequentialMergeBatchNorm()]
 
 
-def captum(question: Question, plain: list[Call]) -> Explained:
+def captum(question: Request, plain: list[Call]) -> Explained:
     """captum's LRP with its default rules, and its relevance at the outputs of modules that have one; it seeds the logit."""
     try:
         import torch
@@ -92,4 +92,4 @@ def captum(question: Question, plain: list[Call]) -> Explained:
     return plain, relevance.detach().cpu().numpy()
 
 
-EXPLAINERS: dict[str, Callable[[Question, list[Call]], Explained]] = {"zennit": zennit, "captum": captum}
+EXPLAINERS: dict[str, Callable[[Request, list[Call]], Explained]] = {"zennit": zennit, "captum": captum}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.compare.check import Check, check
+from lrp_conform.compare.check import ValueCheck, check
 from lrp_conform.compare.given import Given
 from lrp_conform.compare.hints import Alternative, Otherwise, hint
 from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped
@@ -73,10 +73,10 @@ class Walk:
     close: float = 0.0
     advance: Callable[[], None] = lambda: None  # called after every node of the backward pass
 
-    def forward(self, x: Mapping[str, Array]) -> tuple[Values, list[Check]]:
+    def forward(self, x: Mapping[str, Array]) -> tuple[Values, list[ValueCheck]]:
         """The values of the pass at x in float64, and a check of every value the library gave."""
         exact = {name: 0 * a for name, a in x.items()}
-        found, checks = Values(dict(x), dict(exact), dict(x), dict(exact)), list[Check]()
+        found, checks = Values(dict(x), dict(exact), dict(x), dict(exact)), list[ValueCheck]()
         for node in self.net.nodes:
             name = node.name
             reads, errors = ([table[read] for read in inputs_of(node)] for table in (found.at, found.e))
@@ -91,10 +91,10 @@ class Walk:
                     found.at[name], found.e[name] = got.astype(np.float64), 0 * e
         return found, checks
 
-    def backward(self, values: Values, target: Any, seed: Any) -> list[Check]:
+    def backward(self, values: Values, target: Any, seed: Any) -> list[ValueCheck]:
         """A check of every relevance the library gave, from the outputs to the inputs."""
         sent: dict[str, list[Sent]] = {name: [] for name in self.net.named("all")}
-        checks: list[Check] = []
+        checks: list[ValueCheck] = []
         for name, r in started({name: values.at[name] for name in self.net.outputs}, target, seed).items():
             B = seed_error(values.at[name], values.e[name], _of(target, name, None), _of(seed, name, "logit"), self.dtype)
             B = B + 8 * UNIT_ROUNDOFF[self.dtype] * np.abs(r)  # the library computes its seed at its own precision
@@ -141,7 +141,7 @@ class Walk:
             messages.append(Sent(by, relevance, B, work, otherwise(k)))
         return messages
 
-    def _arrived(self, name: str, values: Values, parts: Sequence[Sent], checks: list[Check]) -> Sent:
+    def _arrived(self, name: str, values: Values, parts: Sequence[Sent], checks: list[ValueCheck]) -> Sent:
         """What arrived at a value: all that was handed there, judged, and the library's own where that is known."""
         if not parts:
             return _fixed((), 0 * values.at[name], 0 * values.at[name])
@@ -166,7 +166,7 @@ class Walk:
 
         return Sent(tuple(dict.fromkeys(who for p in parts for who in p.by)), relevance, capped(B + rounding), work, otherwise)
 
-    def _checked(self, name: str, sent: Sent, got: Array) -> Check:
+    def _checked(self, name: str, sent: Sent, got: Array) -> ValueCheck:
         """The judgement of what was handed to `name`, and what those to blame do instead."""
         by = sent.by or (f"{name} (the sum of what its readers hand on)",)
         found = check(name, by, got, sent.relevance, self.margin * sent.B, self.dtype, work=sent.work, close=self.close)

@@ -13,7 +13,7 @@ from lrp_conform.diagnosis.readings import AS_ASKED, asked, family
 from lrp_conform.diagnosis.spans import Span, short
 from lrp_conform.judging.changes import WEIGHTED
 from lrp_conform.judging.deviations import BY_NAME
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 
 UNTOLD = "not told apart by what was asked"
 ANY_AT_ZERO = "replace_zero, whatever the epsilon"  # where no denominator was 0
@@ -21,7 +21,7 @@ UNKNOWN = "no convention known here reproduces the answers"
 
 
 @dataclass(frozen=True)
-class Row:
+class CardRow:
     """One convention: what the answers show, the ids of the cases that show it, and how many answers agree or contradict."""
 
     topic: str
@@ -37,7 +37,7 @@ class Card:
 
     candidate: str
     version: str
-    rows: tuple[Row, ...]
+    rows: tuple[CardRow, ...]
 
     def __getitem__(self, topic: str) -> str:
         """The finding on a topic, such as "stabilizer of epsilon"; KeyError if nothing was asked about it."""
@@ -49,7 +49,7 @@ class Card:
         raise KeyError(topic)
 
 
-def card(results: list[Result], cases: dict[str, Case], one_hot: bool = False) -> Card:
+def card(results: list[CaseResult], cases: dict[str, Case], one_hot: bool = False) -> Card:
     """What the answers of one candidate show, topic by topic.
 
     Per rule, layer, bias mode and kind of stabiliser, every reading of the question (`readings.py`) is held against every
@@ -183,7 +183,7 @@ def _at_zero(each: Inference) -> Iterator[_Seen]:
 # Rows -------------------------------------------------------------------------------------------------------------------
 
 
-def _rows(seen: Iterable[_Seen]) -> Iterator[Row]:
+def _rows(seen: Iterable[_Seen]) -> Iterator[CardRow]:
     """One row for every finding: rules that share it share the row."""
     topics: dict[tuple[str, str], list[_Seen]] = {}
     for s in seen:
@@ -198,7 +198,7 @@ def _rows(seen: Iterable[_Seen]) -> Iterator[Row]:
         everything = [s for _, members in group for s in members]
         evidence = tuple(dict.fromkeys(id for s in everything for id in s.evidence))
         counts = sum(s.agreeing for s in everything), sum(s.contradicting for s in everything)
-        yield Row(f"{topic} of {names}" if names else topic, finding + _epsilon(everything, finding), evidence, *counts)
+        yield CardRow(f"{topic} of {names}" if names else topic, finding + _epsilon(everything, finding), evidence, *counts)
 
 
 def _order(entry: tuple[tuple[str, str], object]) -> tuple[int, str, str]:
@@ -281,6 +281,6 @@ def _epsilon(members: list[_Seen], finding: str) -> str:
     return f" (epsilon measured: {', '.join(texts)})" if texts else ""
 
 
-def _precise(results: list[Result], cases: dict[str, Case]) -> Iterator[Row]:
+def _precise(results: list[CaseResult], cases: dict[str, Case]) -> Iterator[CardRow]:
     for found in precision(results, cases):
-        yield Row(f"precision of {found.feature} at {found.dtype}", found.text, found.evidence, found.agreeing, 0)
+        yield CardRow(f"precision of {found.feature} at {found.dtype}", found.text, found.evidence, found.agreeing, 0)

@@ -17,7 +17,7 @@ from lrp_conform.diagnosis.forms import FORMS
 from lrp_conform.diagnosis.readings import Reading, readings
 from lrp_conform.diagnosis.spans import Span, consensus, short
 from lrp_conform.judging import layer
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_ref.arrays import LRPError
 from lrp_ref.stabilizers import KINDS
 
@@ -92,7 +92,7 @@ def nearest(inference: Inference) -> str | None:
     return None
 
 
-def shown(results: Iterable[Result], cases: dict[str, Case], one_hot: bool = False) -> list[Shown]:
+def shown(results: Iterable[CaseResult], cases: dict[str, Case], one_hot: bool = False) -> list[Shown]:
     """The answers that conventions can be read off: of the right shape, at the finest format asked, the smallest first."""
     usable = []
     for r in results:

@@ -25,14 +25,14 @@ class NotAffine(ValueError):
 
 
 @dataclass(frozen=True)
-class Matrix:
+class SampleMatrices:
     """y = W x + b on flattened samples: weight (samples or 1, out, in), bias (samples or 1, out)."""
 
     weight: Array
     bias: Array
 
 
-def affine(forward: Callable[[Array], Array], x: Array) -> Matrix:
+def affine(forward: Callable[[Array], Array], x: Array) -> SampleMatrices:
     """The matrix of an affine layer, read off its outputs: column i is (f(t e_i) - f(0)) / t with t a large power of two.
 
     x is (samples, *in). Every weight has a relative error of a few units, because t w + b is rounded relative to t w.
@@ -44,7 +44,7 @@ def affine(forward: Callable[[Array], Array], x: Array) -> Matrix:
     units = np.eye(size, dtype=dtype) * t
     columns = [np.asarray(forward(row.reshape(1, *x.shape[1:]))).reshape(-1) - origin for row in units]
     weight = np.stack(columns, axis=-1).astype(np.float64) / float(t)
-    found = Matrix(weight[None], origin.astype(np.float64)[None])
+    found = SampleMatrices(weight[None], origin.astype(np.float64)[None])
     y = np.asarray(forward(x)).reshape(len(x), -1).astype(np.float64)
     flat = x.reshape(len(x), -1).astype(np.float64)
     bound = _gamma(size + 8, str(dtype)) * (np.abs(flat) @ np.abs(weight.T) + np.abs(origin)) * 2
@@ -53,14 +53,14 @@ def affine(forward: Callable[[Array], Array], x: Array) -> Matrix:
     return found
 
 
-def given(jacobian: Callable[[Array], Array], y: Array, x: Array) -> Matrix:
+def given(jacobian: Callable[[Array], Array], y: Array, x: Array) -> SampleMatrices:
     """The matrix of a piecewise linear model at every sample: W by the user's framework, b = y - W x."""
     flat = x.reshape(len(x), -1).astype(np.float64)
     weight = np.stack([np.asarray(jacobian(x[n : n + 1]), np.float64).reshape(-1, flat.shape[1]) for n in range(len(x))])
-    return Matrix(weight, y.reshape(len(x), -1).astype(np.float64) - np.einsum("noi,ni->no", weight, flat))
+    return SampleMatrices(weight, y.reshape(len(x), -1).astype(np.float64) - np.einsum("noi,ni->no", weight, flat))
 
 
-def relevance_of(matrix: Matrix, x: Array, relevance: Array, rule: Any, **conventions: Any) -> tuple[Array, Array]:
+def relevance_of(matrix: SampleMatrices, x: Array, relevance: Array, rule: Any, **conventions: Any) -> tuple[Array, Array]:
     """What the reference gives on `Dense(W, b)`, and how far an honest evaluation at x's dtype may be from it.
 
     Both of x's shape. In rationals for small matrices, in float64 for others, whose own bound is added.

@@ -25,7 +25,7 @@ from lrp_conform.cases.numbers import exact_array, rational
 from lrp_conform.cases.question import pose
 from lrp_conform.diagnosis.denominators import relevances
 from lrp_conform.judging import layer
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import PASSES
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.propagation.shares import normalized
@@ -67,9 +67,9 @@ class Precision:
         return f"behaves like {self.format.bits} of {own} bits: {self.format.name} inside ({size})"
 
 
-def precision(results: Iterable[Result], cases: dict[str, Case]) -> list[Precision]:
+def precision(results: Iterable[CaseResult], cases: dict[str, Case]) -> list[Precision]:
     """Every feature and dtype of one candidate that computes with fewer bits than it answers with."""
-    groups: dict[tuple[str, str], list[Result]] = {}
+    groups: dict[tuple[str, str], list[CaseResult]] = {}
     for r in results:
         case = cases.get(r.case)
         if case is not None and not case.is_pattern and case.radius == 0 and r.output is not None:
@@ -78,7 +78,7 @@ def precision(results: Iterable[Result], cases: dict[str, Case]) -> list[Precisi
     return [each for each in found if each is not None]
 
 
-def _inside(feature: str, dtype: str, members: list[Result], cases: dict[str, Case]) -> Precision | None:
+def _inside(feature: str, dtype: str, members: list[CaseResult], cases: dict[str, Case]) -> Precision | None:
     coarse = [r for r in members if r.verdict in ("nonconformant", "forward-mismatch") and _finite(r, cases[r.case])]
     judged = coarse + [r for r in members if r.verdict in PASSES]
     if len(coarse) < LEAST or len(judged) < len([r for r in members if r.verdict != "indeterminate"]):
@@ -96,7 +96,7 @@ def _inside(feature: str, dtype: str, members: list[Result], cases: dict[str, Ca
     return None
 
 
-def _both_ways(coarse: list[Result], cases: dict[str, Case]) -> bool:
+def _both_ways(coarse: list[CaseResult], cases: dict[str, Case]) -> bool:
     """Whether answers are off towards 0 and away from it."""
     ways: set[float] = set()
     for r in coarse:
@@ -106,24 +106,24 @@ def _both_ways(coarse: list[Result], cases: dict[str, Case]) -> bool:
     return ways >= {1.0, -1.0}
 
 
-def _explained(r: Result, case: Case) -> bool:
+def _explained(r: CaseResult, case: Case) -> bool:
     """Whether a known deviation reproduces an answer whose model is right."""
     found = layer.relevances(case, dict(r.output or {}))
     return r.verdict == "nonconformant" and bool(layer.explanations(case, found, r.dtype))
 
 
-def _finite(r: Result, case: Case) -> bool:
+def _finite(r: CaseResult, case: Case) -> bool:
     found = relevances(case, r.output or {})
     return found is not None and all(np.isfinite(a).all() for a in found)
 
 
-def _errors(r: Result, case: Case) -> Iterable[tuple[np.ndarray, str]]:
+def _errors(r: CaseResult, case: Case) -> Iterable[tuple[np.ndarray, str]]:
     assert r.output is not None
     for name, got in zip(case.answers, layer.relevances(case, dict(r.output)), strict=True):
         yield np.abs(got.astype(np.float64) - case.expected_floats[name]), name
 
 
-def _bits(r: Result, case: Case) -> float:
+def _bits(r: CaseResult, case: Case) -> float:
     """-log2 max |error| / (G + H)."""
     worst = 0.0
     for error, name in _errors(r, case):
@@ -134,7 +134,7 @@ def _bits(r: Result, case: Case) -> float:
     return math.inf if worst == 0 else -math.log2(worst)
 
 
-def _within(r: Result, case: Case, form: Format) -> bool:
+def _within(r: CaseResult, case: Case, form: Format) -> bool:
     """Whether the answer is within the first-order bound of that many bits, u [(n + 7) G + (m + 3) H]."""
     g, u = case.gauge, 2.0**-form.bits
     m, n = g["fan_in"], g["fan_out"]
@@ -143,7 +143,7 @@ def _within(r: Result, case: Case, form: Format) -> bool:
     )
 
 
-def _equal(r: Result, case: Case) -> bool:
+def _equal(r: CaseResult, case: Case) -> bool:
     return all(not error.any() for error, _ in _errors(r, case))
 
 

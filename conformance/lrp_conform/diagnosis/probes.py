@@ -17,7 +17,7 @@ from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import parse
 from lrp_conform.cases.question import Question
 from lrp_conform.diagnosis.question_as_case import posed
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.making.recipes.common import Draw, integers, node, spec, stab
 from lrp_conform.running import ask
 from lrp_ref.arrays import LRPError
@@ -46,7 +46,7 @@ ZEROS = {  # inputs under which the denominator of a rule is 0 though its contri
 
 def probe(
     candidate: Candidate, device: str | None = None, progress: Callable[[int], None] = lambda n: None
-) -> tuple[list[Result], dict[str, Case]]:
+) -> tuple[list[CaseResult], dict[str, Case]]:
     """Every question that the candidate's features admit, asked at its finest format, and the answers judged.
 
     Where float32 is not the finest, what shows lower precision is asked at float32 too.
@@ -64,11 +64,11 @@ def probe(
     return results, cases
 
 
-def asked(candidate: Candidate, case: Case, dtype: str, device: str = "cpu") -> Result:
+def asked(candidate: Candidate, case: Case, dtype: str, device: str = "cpu") -> CaseResult:
     """The result of one question, before any name is looked for."""
     judgement, output = ask.judged(candidate, case, dtype, device)
     identity = (case.id, case.uid, case.feature, candidate.name, candidate.version, dtype, device)
-    return Result(*identity, tuple(sorted(case.features)), judgement, 0.0, output=output)
+    return CaseResult(*identity, tuple(sorted(case.features)), judgement, 0.0, output=output)
 
 
 def questions(candidate: Candidate) -> Iterator[Case]:

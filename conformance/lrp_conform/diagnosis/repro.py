@@ -10,13 +10,13 @@ import numpy as np
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.cases.layer import Case
 from lrp_conform.diagnosis import calls
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 
 Asked = Mapping[str, Any]
 DTYPES = {"float64": "torch.float64", "float32": "torch.float32", "float16": "torch.float16"}
 
 
-def repro(case: AnyCase, result: Result) -> str:
+def repro(case: AnyCase, result: CaseResult) -> str:
     """Lines of Python that show what came and, as a comment, what was expected.
 
     By the candidate's own API for zennit, captum, lxt and iNNvestigate where the layer is one of theirs; else the call of the
@@ -29,7 +29,7 @@ def repro(case: AnyCase, result: Result) -> str:
     return "\n".join([_title(case, result), *(lines or _generic(asked, result)), *_told(case, result)]) + "\n"
 
 
-def _title(case: AnyCase, result: Result) -> str:
+def _title(case: AnyCase, result: CaseResult) -> str:
     name = result.judgement.dialect or result.judgement.hint or result.verdict
     return _comment(f"{result.candidate} {result.version}: {case.feature}, {result.dtype} ({name})")
 
@@ -39,7 +39,7 @@ def _comment(text: str) -> str:
     return "# " + "".join(c if c.isprintable() else " " for c in text)
 
 
-def _told(case: AnyCase, result: Result) -> list[str]:
+def _told(case: AnyCase, result: CaseResult) -> list[str]:
     """What came and what the reference expects, as comments."""
     detail = result.judgement.detail
     got = [] if result.output is None else [f"# got      {_row(result.output.get('relevance', result.output.get('pattern')))}"]
@@ -215,7 +215,7 @@ _NATIVE: dict[str, Callable[[Asked], list[str] | None]] = {
 # Any other --------------------------------------------------------------------------------------------------------------
 
 
-def _generic(asked: Asked, result: Result) -> list[str]:
+def _generic(asked: Asked, result: CaseResult) -> list[str]:
     """The adapter's own function, asked the case."""
     nodes, how = asked["nodes"], f"'dtype': {result.dtype!r}, 'device': {result.device!r}"
     one = len(nodes) == 1

@@ -20,7 +20,7 @@ from lrp_conform.diagnosis.smaller import fewer, plainer, size
 from lrp_conform.judging import layer
 from lrp_conform.judging.deviations import apply
 from lrp_conform.judging.layer_naming import resolve
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import FAILURES, Judgement
 from lrp_conform.running import ask
 from lrp_ref.arrays import LRPError
@@ -40,7 +40,7 @@ class Shrunk:
     """
 
     case: Case
-    result: Result
+    result: CaseResult
     asks: int
 
 
@@ -58,7 +58,7 @@ def shrink(
     Every step asks the candidate again, `asks` times and for `seconds` at the most. What the answer is explained by, a
     convention or a known mistake, has to explain it to the end. Raises NothingToShrink where nothing deviates.
     """
-    search = _Search(candidate, dtype, device, asks, time.monotonic() + seconds, progress)
+    search = _Descent(candidate, dtype, device, asks, time.monotonic() + seconds, progress)
     first = search.judged(case)
     if first is None or first.verdict not in FAILURES or case.is_pattern:
         verdict = "not asked" if first is None else first.verdict
@@ -79,7 +79,7 @@ def shrink(
     return Shrunk(best, replace(result, judgement=judgement), search.spent)
 
 
-class _Search:
+class _Descent:
     """Asks a candidate, and tells whether its answer still deviates in the same way."""
 
     def __init__(

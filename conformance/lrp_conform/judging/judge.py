@@ -7,7 +7,7 @@ from lrp_conform.cases.golden import AnyCase
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.judging import layer, layer_naming, network, network_naming
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import Judgement, Target
 
 
@@ -18,7 +18,7 @@ def judge(case: AnyCase, output: dict[str, Any], dtype: str, composed: bool = Fa
     return layer.judge(case, output, dtype, composed)
 
 
-def resolve(results: list[Result], cases: Sequence[AnyCase], composed: bool = False) -> list[Result]:
+def resolve(results: list[CaseResult], cases: Sequence[AnyCase], composed: bool = False) -> list[CaseResult]:
     """Name what deviates in the results of one group of cases."""
     together = [case for case in cases if isinstance(case, NetworkCase)]
     if together:

@@ -240,7 +240,7 @@ def vacuous(target: Target) -> bool:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Reproduction:
     """Deviations that together reproduce an answer, with the error in units of the deviation's own bound."""
 
     names: tuple[str, ...]
@@ -275,7 +275,7 @@ def reproduces(case: Case, found: list[Any], dtype: str, question: Question, com
 
 def explanations(
     case: Case, found: list[Any], dtype: str, composed: bool = False, only: list[tuple[str, ...]] | None = None
-) -> list[Explanation]:
+) -> list[Reproduction]:
     """Every single deviation that reproduces an answer; if there is none, every pair of conventions that does, then a pair
     with padding that counts, and then everything a known library does at once.
 
@@ -284,7 +284,7 @@ def explanations(
     if case.is_pattern:
         return []
 
-    def fitting(tried: Iterable[tuple[tuple[Deviation, ...], Question]]) -> list[Explanation]:
+    def fitting(tried: Iterable[tuple[tuple[Deviation, ...], Question]]) -> list[Reproduction]:
         rated = ((by, reproduces(case, found, dtype, question, composed)) for by, question in tried)
         return [_explanation(by, tau) for by, tau in rated if tau <= 1]
 
@@ -296,12 +296,12 @@ def explanations(
     return fitting(one) or fitting(pairs(question)) or fitting(padded(question)) or fitting(libraries(question))
 
 
-def union(a: Explanation, b: Explanation) -> Explanation:
+def union(a: Reproduction, b: Reproduction) -> Reproduction:
     """Both explanations at once, in the order of the table of deviations."""
     order = list(BY_NAME)
     by = tuple(BY_NAME[name] for name in sorted({*a.names, *b.names}, key=order.index))
     return _explanation(by, max(a.tau, b.tau))
 
 
-def _explanation(by: tuple[Deviation, ...], tau: float) -> Explanation:
-    return Explanation(tuple(d.name for d in by), tuple(d.title for d in by), any(d.mistake for d in by), tau)
+def _explanation(by: tuple[Deviation, ...], tau: float) -> Reproduction:
+    return Reproduction(tuple(d.name for d in by), tuple(d.title for d in by), any(d.mistake for d in by), tau)

@@ -8,37 +8,37 @@ from itertools import combinations
 from lrp_conform.cases.layer import Case
 from lrp_conform.judging import layer
 from lrp_conform.judging.deviations import applied
-from lrp_conform.judging.layer import Explanation
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.layer import Reproduction
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import PASSES
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 
 FOR, AGAINST, OPEN, SILENT = "for", "against", "open", "silent"
 
 
-def resolve(results: list[Result], cases: list[Case], composed: bool = False) -> list[Result]:
+def resolve(results: list[CaseResult], cases: list[Case], composed: bool = False) -> list[CaseResult]:
     """Name the dialect of one feature: the deviation that reproduces every answer outside the reference, or say what is near.
 
     A dialect must explain all of the feature's failures and contradict none of its passes.
     """
     by_id = {case.id: case for case in cases}
     failing = [r for r in results if r.judgement.needs_explanation and r.output is not None]
-    own: dict[str, list[Explanation]] = {}
-    hypotheses: dict[tuple[str, ...], Explanation] = {}
+    own: dict[str, list[Reproduction]] = {}
+    hypotheses: dict[tuple[str, ...], Reproduction] = {}
     for r in failing:
         known = _explain(by_id[r.case], r, composed, list(hypotheses)) if hypotheses else []
         own[r.case] = known or _explain(by_id[r.case], r, composed)
         hypotheses |= {e.names: e for e in own[r.case]}
     passing = [r for r in results if r.verdict in PASSES]
 
-    def supporting(e: Explanation) -> int | None:
+    def supporting(e: Reproduction) -> int | None:
         """How many failures the deviation reproduces; None if a failure or a pass speaks against it."""
         if any(_speaks(by_id[r.case], r, e, composed) == AGAINST for r in passing):
             return None
         said = [_speaks(by_id[r.case], r, e, composed) for r in failing]
         return said.count(FOR) if not {AGAINST, SILENT} & set(said) else None
 
-    def fitting(tried: Iterable[Explanation]) -> list[tuple[Explanation, int]]:
+    def fitting(tried: Iterable[Reproduction]) -> list[tuple[Reproduction, int]]:
         counted = ((e, supporting(e)) for e in tried)
         return [(e, n) for e, n in counted if n is not None]
 
@@ -51,14 +51,14 @@ def resolve(results: list[Result], cases: list[Case], composed: bool = False) ->
     return [_named(r, common, own.get(r.case)) for r in results]
 
 
-def _explain(case: Case, result: Result, composed: bool, only: list[tuple[str, ...]] | None = None) -> list[Explanation]:
+def _explain(case: Case, result: CaseResult, composed: bool, only: list[tuple[str, ...]] | None = None) -> list[Reproduction]:
     """The deviations that reproduce the result's raw output; `only` these, or all of them."""
     assert result.output is not None
     found = layer.relevances(case, dict(result.output))
     return layer.explanations(case, found, result.dtype, composed, only)
 
 
-def _speaks(case: Case, result: Result, explanation: Explanation, composed: bool) -> str:
+def _speaks(case: Case, result: CaseResult, explanation: Reproduction, composed: bool) -> str:
     """Whether a result speaks for a deviation or against it, cannot tell, or the deviation is silent on the case."""
     question = None if case.is_pattern else applied(explanation.names, case.question)
     if question is None or result.output is None:
@@ -68,12 +68,12 @@ def _speaks(case: Case, result: Result, explanation: Explanation, composed: bool
     return OPEN if math.isnan(tau) else AGAINST if tau > 1 else FOR
 
 
-def _first(found: list[Explanation]) -> Explanation | None:
+def _first(found: list[Reproduction]) -> Reproduction | None:
     """Conventions before mistakes, single before paired, in the order of the table."""
     return min(found, key=lambda e: (e.mistake, len(e.names)), default=None)
 
 
-def _named(r: Result, common: Explanation | None, own: list[Explanation] | None) -> Result:
+def _named(r: CaseResult, common: Reproduction | None, own: list[Reproduction] | None) -> CaseResult:
     if own is None:
         return r
     if common is not None and not common.mistake:
@@ -91,7 +91,7 @@ def _named(r: Result, common: Explanation | None, own: list[Explanation] | None)
     return replace(r, judgement=r.judgement.replace(hint=hint))
 
 
-def _unexplained(r: Result) -> str:
+def _unexplained(r: CaseResult) -> str:
     """What can be said of an answer that no deviation reproduces: how many bits it has."""
     bits, own = r.judgement.effective_bits or 0.0, -math.log2(UNIT_ROUNDOFF[r.dtype])
     few = f"; behaves like {bits:.0f} bits, lower precision inside?" if 7 <= bits < own - 6 else ""

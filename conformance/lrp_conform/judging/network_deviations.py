@@ -8,7 +8,7 @@ from typing import Any
 
 from lrp_conform.cases import model
 from lrp_conform.cases.network import NetworkCase
-from lrp_conform.cases.network_reference import Asked, spelled
+from lrp_conform.cases.network_reference import WrittenNetwork, spelled
 from lrp_conform.cases.presets import PRESETS
 from lrp_conform.cases.question import Question
 from lrp_conform.judging.changes import linear
@@ -26,7 +26,7 @@ class Hypothesis:
 
     name: str
     title: str
-    asked: Asked
+    asked: WrittenNetwork
 
 
 def hypotheses(case: NetworkCase) -> Iterator[Hypothesis]:
@@ -36,7 +36,7 @@ def hypotheses(case: NetworkCase) -> Iterator[Hypothesis]:
             yield found
 
 
-def _conventions(asked: Asked) -> Iterator[Hypothesis]:
+def _conventions(asked: WrittenNetwork) -> Iterator[Hypothesis]:
     """One convention at every node that it says something about."""
     for deviation in BY_NAME.values():
         if deviation.mistake:
@@ -78,7 +78,7 @@ KEPT: dict[str, Callable[[str], bool]] = {
 }
 
 
-def _libraries(asked: Asked) -> Iterator[Hypothesis]:
+def _libraries(asked: WrittenNetwork) -> Iterator[Hypothesis]:
     """Every rule as a library means it: with the stabilisers that were asked for, and with its own."""
     for dialect in DIALECTS.values():
         nodes = [_layer_of(dialect, node) for node in asked.nodes]
@@ -96,7 +96,7 @@ def _layer_of(dialect: Dialect, node: Json) -> Json:
 
 
 def _layer(node: Json) -> Any:
-    return Asked([node], {}, {name: {} for name in node["inputs"]}).network().nodes[0].layer
+    return WrittenNetwork([node], {}, {name: {} for name in node["inputs"]}).network().nodes[0].layer
 
 
 def _entry_of(dialect: Dialect, node: Json, entry: Json, kept: Callable[[str], bool]) -> Assign:

@@ -10,7 +10,7 @@ from lrp_conform.cases.numbers import floats
 from lrp_conform.judging import network
 from lrp_conform.judging.layer import ratio, vacuous
 from lrp_conform.judging.network_deviations import Hypothesis, hypotheses
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import PASSES, Target
 from lrp_ref import LRPError
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
@@ -18,14 +18,16 @@ from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 SCREEN = 0.1  # of the largest relevance: a reading further off than its bound may be wide explains nothing
 
 
-def resolve(results: list[Result], cases: Iterable[NetworkCase], composed: bool = False) -> list[Result]:
+def resolve(results: list[CaseResult], cases: Iterable[NetworkCase], composed: bool = False) -> list[CaseResult]:
     """Name the dialect of every failure: a reading that reproduces it, and that no answer of the group speaks against."""
     by_id = {case.id: case for case in cases}
     answered = [r for r in results if r.output is not None and (r.verdict in PASSES or r.judgement.needs_explanation)]
     return [_named(r, _explained(r, answered, by_id, composed)) if r.judgement.needs_explanation else r for r in results]
 
 
-def _explained(result: Result, answered: list[Result], by_id: dict[str, NetworkCase], composed: bool) -> Hypothesis | None:
+def _explained(
+    result: CaseResult, answered: list[CaseResult], by_id: dict[str, NetworkCase], composed: bool
+) -> Hypothesis | None:
     if result.output is None:
         return None
     for found in hypotheses(by_id[result.case]):
@@ -36,13 +38,13 @@ def _explained(result: Result, answered: list[Result], by_id: dict[str, NetworkC
     return None
 
 
-def _contradicts(title: str, case: NetworkCase, result: Result, composed: bool) -> bool:
+def _contradicts(title: str, case: NetworkCase, result: CaseResult, composed: bool) -> bool:
     """Whether the same reading of another case says something else than what was answered there."""
     same = [found for found in hypotheses(case) if found.title == title]
     return any(not _reproduces(found, case, result, composed) for found in same)
 
 
-def _reproduces(found: Hypothesis, case: NetworkCase, result: Result, composed: bool) -> bool:
+def _reproduces(found: Hypothesis, case: NetworkCase, result: CaseResult, composed: bool) -> bool:
     """Whether a reading gives the answer, within its own bound."""
     assert result.output is not None
     got = network.relevances(result.output)
@@ -62,7 +64,7 @@ def _reproduces(found: Hypothesis, case: NetworkCase, result: Result, composed: 
     return not vacuous(aim) and ratio(got, aim)[0] <= 1
 
 
-def _named(result: Result, found: Hypothesis | None) -> Result:
+def _named(result: CaseResult, found: Hypothesis | None) -> CaseResult:
     if found is None:
         return result
     node = result.judgement.detail.get("node")

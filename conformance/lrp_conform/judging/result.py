@@ -12,7 +12,7 @@ from lrp_conform.wire.messages import decode, encode
 
 
 @dataclass(frozen=True)
-class Result:
+class CaseResult:
     """One verdict: case, candidate, version, dtype, device, features, and the evidence."""
 
     case: str
@@ -69,7 +69,7 @@ class Result:
         return {**_words(own), "output": _raw(self.output)}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Result:
+    def from_record(cls, record: Mapping[str, Any]) -> CaseResult:
         """The inverse of `record`; ValueError, KeyError or TypeError if it is none."""
         if record["verdict"] not in VERDICTS:
             raise ValueError(f"no verdict is called {record['verdict']!r}")

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from lrp_conform.cases.network_reference import Asked
+from lrp_conform.cases.network_reference import WrittenNetwork
 from lrp_conform.cases.numbers import rational
 from lrp_conform.making.derivations import from_tests
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 COLUMNS = ("bias", "stabilizer", "dropped")
 
 
-def disagreement(asked: Asked) -> str | None:
+def disagreement(asked: WrittenNetwork) -> str | None:
     """What the second oracle says otherwise, or what is wrong with the ledger; None if nothing is."""
     values, arriving, lost = chained(asked)
     exact = asked.exact
@@ -26,7 +26,7 @@ def disagreement(asked: Asked) -> str | None:
     return "the ledger does not balance" if any(gap != 0 for gap in exact.ledger.imbalance()) else None
 
 
-def chained(asked: Asked) -> tuple[dict[str, Json], dict[str, Json], dict[str, Json]]:
+def chained(asked: WrittenNetwork) -> tuple[dict[str, Json], dict[str, Json], dict[str, Json]]:
     """Value and relevance at every node and input, and per node the ledger's columns in sums per sample.
 
     The oracle knows one layer: it is asked node by node, first for the values, then in reverse order for the relevance.
@@ -51,7 +51,7 @@ def chained(asked: Asked) -> tuple[dict[str, Json], dict[str, Json], dict[str, J
     return values, arriving, lost
 
 
-def _said(explain: Any, asked: Asked, node: Json, values: dict[str, Json], relevance: Json | None) -> Json:
+def _said(explain: Any, asked: WrittenNetwork, node: Json, values: dict[str, Json], relevance: Json | None) -> Json:
     """The oracle's answer about one node; where no relevance is given, about zeros of the output's shape."""
     if relevance is None:
         shape = list(asked.values[node["name"]].shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lrp_conform.cases import model
 from lrp_conform.cases.golden import uid_of
-from lrp_conform.cases.network_reference import Asked, unbiased
+from lrp_conform.cases.network_reference import WrittenNetwork, unbiased
 from lrp_conform.cases.numbers import exact_array, parse, tensor, write
 from lrp_conform.cases.question import Question
 from lrp_conform.making.derivations import CertificateError
@@ -64,7 +64,7 @@ def build(recipe: NetworkRecipe, edition: str) -> Json:
     return {**case, "uid": uid_of(case)}
 
 
-def features(asked: Asked) -> list[str]:
+def features(asked: WrittenNetwork) -> list[str]:
     """What every node needs, and whether a value has several readers or a node several inputs."""
     shapes = {name: {"shape": list(array.shape)} for name, array in asked.values.items()}
     return sorted([*model.features(asked.nodes, asked.rules, shapes), f"network.{_shape(asked.nodes)}"])
@@ -80,7 +80,7 @@ def _comment(recipe: NetworkRecipe) -> str:
     return f"{story} On this network {also} of {recipe.preset.library} give every node the same rule." if also else story
 
 
-def _parts(asked: Asked, values: Mapping[str, Array], at: Mapping[str, Array], write_tensor: Any) -> Json:
+def _parts(asked: WrittenNetwork, values: Mapping[str, Array], at: Mapping[str, Array], write_tensor: Any) -> Json:
     """y, the relevance of every input, and that arriving at every node."""
     return {
         "y": write_tensor(values[asked.output]),
@@ -89,7 +89,7 @@ def _parts(asked: Asked, values: Mapping[str, Array], at: Mapping[str, Array], w
     }
 
 
-def _bounds(asked: Asked, found: NetworkBounds) -> Json:
+def _bounds(asked: WrittenNetwork, found: NetworkBounds) -> Json:
     return _parts(asked, found.forward, found.at, _upwards)
 
 
@@ -106,7 +106,7 @@ def _up(value: float) -> str:
     return f"{digits.rstrip('0').rstrip('.')}p{power}"
 
 
-def _ledger(asked: Asked) -> Json:
+def _ledger(asked: WrittenNetwork) -> Json:
     """Sums per sample: of every node, and of the whole network, which balances."""
     ledger = asked.exact.ledger
     columns = ("arrived", "received", "bias", "stabilizer", "dropped")
@@ -116,7 +116,7 @@ def _ledger(asked: Asked) -> Json:
     return {"nodes": rows, "total": {column: tensor(array) for column, array in total.items()}}
 
 
-def _fits(asked: Asked, dtype: str) -> bool:
+def _fits(asked: WrittenNetwork, dtype: str) -> bool:
     """Whether the format holds every number that is given."""
     tensors = [*asked.inputs.values(), *(t for node in asked.nodes for t in node["params"].values())]
     return all(_significand(parse(v)) <= PRECISION[dtype] for t in tensors for v in t["data"])
@@ -129,7 +129,7 @@ def _significand(value: Fraction) -> float:
     return abs(value.numerator // (value.numerator & -value.numerator)).bit_length() if value else 0
 
 
-def exact_in(asked: Asked) -> list[str]:
+def exact_in(asked: WrittenNetwork) -> list[str]:
     """The formats in which every intermediate of the usual plans is exact, at every node."""
     formats = list(PRECISION)
     for node in asked.nodes:
@@ -166,8 +166,8 @@ def _preset_differs(recipe: NetworkRecipe) -> str | None:
     """Whether the explicit entries, at the doubles that libraries hold, give something else than the preset."""
     asked = recipe.asked
     rules = {name: _as_doubles(entry) for name, entry in asked.rules.items()}
-    explicit = Asked(asked.nodes, rules, asked.inputs).explain().at
-    plain, seed = Asked(recipe.architecture.nodes, {}, asked.inputs), exact_array(asked.inputs["relevance"])
+    explicit = WrittenNetwork(asked.nodes, rules, asked.inputs).explain().at
+    plain, seed = WrittenNetwork(recipe.architecture.nodes, {}, asked.inputs), exact_array(asked.inputs["relevance"])
     preset = unbiased(plain.network()).explain(plain.x(), recipe.preset.composite(), seed=seed, at="all").at
     off = [name for name, array in explicit.items() if not (array == preset[name]).all()]
     return f"relevance of {off[0]}: the rule entries give something else than the preset" if off else None

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import exact_array, parse, write
@@ -172,7 +172,7 @@ def process_mutants(cases: list[Case]) -> Iterator[tuple[bool, str]]:
             path = Path(folder) / f"mutant{number}.py"
             path.write_text(f"{HEAD}    {line}\n{BODY}", encoding="utf-8")
             asked = chosen[:1] if name == "hangs" else chosen
-            (candidate,) = load(Source(str(path), limits=Limits(timeout=1.0)))
+            (candidate,) = load(CandidateSource(str(path), limits=Limits(timeout=1.0)))
             try:
                 said = {r.verdict for r in runner.run(candidate, asked, ("float64",))}
             finally:

@@ -15,7 +15,7 @@ from lrp_ref.stabilizers import KINDS, row
 __all__ = ["BIAS", "gradient_formula", "key", "main_formula", "mathml", "parts", "pattern_formula", "stabilized"]
 
 
-class Part(NamedTuple):
+class FormulaPart(NamedTuple):
     """What a rule adds up (n), what belongs to no input (c), the factor, and where it is in force."""
 
     n: str
@@ -24,7 +24,7 @@ class Part(NamedTuple):
     where: str = ""
 
 
-def parts() -> dict[str, tuple[Part, ...]]:
+def parts() -> dict[str, tuple[FormulaPart, ...]]:
     """The parts of every rule's formula, and of its variants as "rule value", in the rule's own words."""
     found = {}
     for name, kind in RULES.items():
@@ -39,8 +39,8 @@ def stabilized() -> dict[str, str]:
     return {kind: _spelled(f"D = {row(kind).words}") if row(kind).words else kind for kind in KINDS}
 
 
-def _part(line: str) -> Part:
-    return Part(*map(_spelled, line.split("; ")))
+def _part(line: str) -> FormulaPart:
+    return FormulaPart(*map(_spelled, line.split("; ")))
 
 
 def _spelled(text: str) -> str:

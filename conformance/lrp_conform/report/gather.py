@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.cases.profiles import PROFILES
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.running.folder import ReportError, Run
 
 
-class Kind(NamedTuple):
+class VerdictKind(NamedTuple):
     """Verdicts that are counted together: a slug, a symbol and a word, so that colour never stands alone."""
 
     name: str
@@ -25,15 +25,15 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("exact", "=", "exact", ("exact",)),
-    Kind("conformant", "≈", "conformant", ("conformant",)),
-    Kind("normwise", "∼", "normwise", ("normwise",)),
-    Kind("dialect", "◆", "dialect", ("dialect",)),
-    Kind("wrong", "✕", "wrong", ("nonconformant", "forward-mismatch", "invalid-output")),
-    Kind("broken", "!", "no answer", ("error", "crash", "timeout", "not-run")),
-    Kind("indeterminate", "?", "indeterminate", ("indeterminate",)),
-    Kind("declined", "⊘", "declined", ("unsupported-undeclared",)),
-    Kind("unsupported", "–", "not asked", ("unsupported",)),
+    VerdictKind("exact", "=", "exact", ("exact",)),
+    VerdictKind("conformant", "≈", "conformant", ("conformant",)),
+    VerdictKind("normwise", "∼", "normwise", ("normwise",)),
+    VerdictKind("dialect", "◆", "dialect", ("dialect",)),
+    VerdictKind("wrong", "✕", "wrong", ("nonconformant", "forward-mismatch", "invalid-output")),
+    VerdictKind("broken", "!", "no answer", ("error", "crash", "timeout", "not-run")),
+    VerdictKind("indeterminate", "?", "indeterminate", ("indeterminate",)),
+    VerdictKind("declined", "⊘", "declined", ("unsupported-undeclared",)),
+    VerdictKind("unsupported", "–", "not asked", ("unsupported",)),
 )
 KIND_OF = {verdict: kind for kind in KINDS for verdict in kind.verdicts}
 PASSING = ("exact", "conformant")
@@ -93,7 +93,7 @@ class Cell:
         return self.size - self.total
 
     @property
-    def parts(self) -> list[tuple[Kind, int]]:
+    def parts(self) -> list[tuple[VerdictKind, int]]:
         """The kinds that occur, in their order, with their counts."""
         return [(kind, self.counts[kind.name]) for kind in KINDS if self.counts.get(kind.name)]
 
@@ -107,7 +107,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line of a table: a feature or a profile, its size, and one cell per system."""
 
     name: str
@@ -127,10 +127,10 @@ class Evidence:
     origins: list[Origin]
     cases: dict[str, AnyCase]
     systems: list[System]
-    by_system: dict[System, dict[str, Result]]
+    by_system: dict[System, dict[str, CaseResult]]
 
     @property
-    def results(self) -> list[Result]:
+    def results(self) -> list[CaseResult]:
         return [r for found in self.by_system.values() for r in found.values()]
 
     @cached_property
@@ -156,12 +156,12 @@ class Evidence:
         """Whether a system's relevances were composed from one-hot answers."""
         return any((system.candidate, system.version) in each.one_hot for each in self.origins)
 
-    def case(self, result: Result) -> AnyCase | None:
+    def case(self, result: CaseResult) -> AnyCase | None:
         """The golden case that a result answers; None if this golden set has another of that name, or none."""
         found = self.cases.get(result.case)
         return found if found is not None and found.uid == result.uid else None
 
-    def features(self) -> list[Row]:
+    def features(self) -> list[TableRow]:
         """One row per feature, a rule on a layer: the features of a layer together, larger layers first."""
         weight = Counter[str]()
         for name, ids in self.sizes.items():
@@ -169,18 +169,18 @@ class Evidence:
         order = sorted(self.sizes, key=lambda name: (-weight[layer_of(name)], layer_of(name), name))
         return [self._row(name, name, self.sizes[name]) for name in order]
 
-    def profiles(self) -> list[Row]:
+    def profiles(self) -> list[TableRow]:
         """One row per profile."""
         return [self._row(p.name, p.title, {c.id for c in p.cases(self.cases.values())}) for p in PROFILES]
 
-    def totals(self) -> Row:
+    def totals(self) -> TableRow:
         """Every result of every system."""
         everything = set().union(*self.sizes.values()) if self.sizes else set()
         return self._row("all", "Every case", everything)
 
-    def _row(self, name: str, title: str, ids: set[str]) -> Row:
+    def _row(self, name: str, title: str, ids: set[str]) -> TableRow:
         cells = tuple(_cell(ids, self.by_system[system]) for system in self.systems)
-        return Row(name, title, len(ids), cells)
+        return TableRow(name, title, len(ids), cells)
 
 
 def layer_of(feature: str) -> str:
@@ -188,7 +188,7 @@ def layer_of(feature: str) -> str:
     return feature.rpartition(" on ")[2]
 
 
-def _cell(ids: set[str], results: Mapping[str, Result]) -> Cell:
+def _cell(ids: set[str], results: Mapping[str, CaseResult]) -> Cell:
     chosen = [results[id] for id in ids if id in results]
     waived = sum(1 for r in chosen if r.waiver is not None and KIND_OF[r.verdict].name in ("wrong", "broken"))
     return Cell(len(ids), Counter(KIND_OF[r.verdict].name for r in chosen), waived)
@@ -198,7 +198,7 @@ def gather(runs: Iterable[Run], cases: Iterable[AnyCase] | None = None) -> Evide
     """The evidence of some runs; ReportError where two of them answer the same case for the same system."""
     runs = list(runs)
     origins = [origin(run.about) for run in runs]
-    by_system: dict[System, dict[str, Result]] = {}
+    by_system: dict[System, dict[str, CaseResult]] = {}
     for run in runs:
         for r in run.results:
             found = by_system.setdefault(System(r.candidate, r.version, r.dtype, r.device), {})

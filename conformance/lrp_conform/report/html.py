@@ -15,7 +15,7 @@ from markupsafe import Markup
 import lrp_ref
 from lrp_conform.cases import golden
 from lrp_conform.report import cards, formulas, trend
-from lrp_conform.report.gather import KINDS, Evidence, Row, System, layer_of
+from lrp_conform.report.gather import KINDS, Evidence, System, TableRow, layer_of
 from lrp_conform.report.payload import embedded, payload
 from lrp_conform.report.text import short
 
@@ -80,8 +80,8 @@ def _columns(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _layers(rows: list[Row]) -> dict[str, list[Row]]:
-    out: dict[str, list[Row]] = {}
+def _layers(rows: list[TableRow]) -> dict[str, list[TableRow]]:
+    out: dict[str, list[TableRow]] = {}
     for row in rows:
         out.setdefault(layer_of(row.name), []).append(row)
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import FAILURES
 from lrp_conform.report.gather import KIND_OF, Evidence, System
 from lrp_conform.report.text import evidence as evidence_of
@@ -25,7 +25,7 @@ def junit(evidence: Evidence, strict: bool = False) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _suite(evidence: Evidence, system: System, results: list[Result], strict: bool) -> ET.Element:
+def _suite(evidence: Evidence, system: System, results: list[CaseResult], strict: bool) -> ET.Element:
     name = f"{system.label} {system.dtype} {system.device}"
     suite = ET.Element("testsuite", name=short(name), tests=str(len(results)))
     properties = ET.SubElement(suite, "properties")
@@ -40,7 +40,7 @@ def _suite(evidence: Evidence, system: System, results: list[Result], strict: bo
     return suite
 
 
-def _case(r: Result, strict: bool) -> ET.Element:
+def _case(r: CaseResult, strict: bool) -> ET.Element:
     case = ET.Element("testcase", classname=short(r.feature), name=short(r.case), time=f"{r.seconds:.6f}")
     properties = ET.SubElement(case, "properties")
     for name, value in _facts(r).items():
@@ -62,7 +62,7 @@ def _case(r: Result, strict: bool) -> ET.Element:
     return case
 
 
-def _facts(r: Result) -> dict[str, Any]:
+def _facts(r: CaseResult) -> dict[str, Any]:
     """What else is known of an answer."""
     j = r.judgement
     facts = {"verdict": r.verdict, "dialect": j.dialect, "tau": j.tau, "effective_bits": j.effective_bits}

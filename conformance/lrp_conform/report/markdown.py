@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import FAILURES
-from lrp_conform.report.gather import KINDS, Cell, Evidence, Row, System
+from lrp_conform.report.gather import KINDS, Cell, Evidence, System, TableRow
 from lrp_conform.report.terminal import line
 from lrp_conform.report.text import short
 
@@ -39,7 +39,7 @@ def _origin(evidence: Evidence) -> str:
     return "  \n".join(escape(text) for text in said)
 
 
-def _table(systems: list[System], rows: Iterable[Row], kind: str) -> list[str]:
+def _table(systems: list[System], rows: Iterable[TableRow], kind: str) -> list[str]:
     heads = [f"{escape(s.label)}<br>{escape(s.dtype)}" for s in systems]
     lines = [f"| {kind} | cases | {' | '.join(heads)} |", "|---|--:|" + "--:|" * len(heads)]
     lines += [f"| {escape(r.name)} | {r.size} | {' | '.join(map(_counts, r.cells))} |" for r in rows]
@@ -51,8 +51,8 @@ def _counts(cell: Cell) -> str:
     return "&nbsp; ".join(said) + (f" ({cell.missing} not in this run)" if cell.missing and said else "")
 
 
-def _deviations(system: System, results: list[Result]) -> list[str]:
-    groups: dict[tuple[str, str], list[Result]] = {}
+def _deviations(system: System, results: list[CaseResult]) -> list[str]:
+    groups: dict[tuple[str, str], list[CaseResult]] = {}
     for r in results:
         if r.verdict == "dialect":
             groups.setdefault(("dialect", f"{r.judgement.dialect}: {r.judgement.hint}"), []).append(r)

@@ -16,7 +16,7 @@ from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.profiles import PROFILES
 from lrp_conform.diagnosis.repro import repro
 from lrp_conform.judging import judge
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import VERDICTS, Target
 from lrp_conform.report import formulas
 from lrp_conform.report.gather import KINDS, Evidence, System
@@ -121,7 +121,7 @@ def _layer(case: Case) -> dict[str, Any]:
     }
 
 
-def _stub(result: Result) -> dict[str, Any]:
+def _stub(result: CaseResult) -> dict[str, Any]:
     """What is known of a case that the installed golden set does not hold."""
     return {"id": short(result.case), "uid": short(result.uid), "feature": short(result.feature)}
 
@@ -135,7 +135,7 @@ def _notes(evidence: Evidence, ids: list[str]) -> dict[str, Any]:
     return out
 
 
-def _result(evidence: Evidence, system: System, r: Result, number: int, texts: Texts) -> dict[str, Any]:
+def _result(evidence: Evidence, system: System, r: CaseResult, number: int, texts: Texts) -> dict[str, Any]:
     """One record; what is not known is left out."""
     j, case = r.judgement, evidence.case(r)
     record: dict[str, Any] = {"c": number, "v": VERDICTS.index(r.verdict)}
@@ -163,7 +163,7 @@ def _result(evidence: Evidence, system: System, r: Result, number: int, texts: T
     return record
 
 
-def _answer(case: AnyCase, r: Result, found: list[Any], target: Target | None) -> dict[str, Any]:
+def _answer(case: AnyCase, r: CaseResult, found: list[Any], target: Target | None) -> dict[str, Any]:
     """The answer element by element, and its error in units of the bound where there is one."""
     assert r.output is not None
     out: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 from lrp_conform.candidates.adapter import AdapterError
 from lrp_conform.cases import golden
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import VERDICTS
 from lrp_conform.running.folder import Run
 
@@ -97,7 +97,7 @@ def data(runs: Iterable[Run]) -> dict[str, Any]:
     return {"schema": 1, "edition": golden.edition(), "golden": golden.digest(), "systems": systems}
 
 
-def _rows(results: list[Result]) -> dict[str, list[str]]:
+def _rows(results: list[CaseResult]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for r in results:
         if r.verdict != "unsupported" and r.dtype not in found.setdefault(r.feature, []):
@@ -105,7 +105,7 @@ def _rows(results: list[Result]) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _told(results: list[Result]) -> dict[str, Any]:
+def _told(results: list[CaseResult]) -> dict[str, Any]:
     dialects = Counter(r.judgement.dialect for r in results if r.judgement.dialect)
     taus = [r.judgement.tau for r in results if r.verdict in ("exact", "conformant") and r.judgement.tau is not None]
     return {
@@ -116,7 +116,7 @@ def _told(results: list[Result]) -> dict[str, Any]:
     }
 
 
-def _counts(results: Iterable[Result]) -> dict[str, int]:
+def _counts(results: Iterable[CaseResult]) -> dict[str, int]:
     counted = Counter(r.verdict for r in results)
     return {verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}
 

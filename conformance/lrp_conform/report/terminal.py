@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import FAILURES, PASSES
 
 STYLES = {
@@ -25,9 +25,9 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=stream, width=None if (stream or sys.stdout).isatty() else 150, highlight=False)
 
 
-def table(results: Iterable[Result]) -> Table:
+def table(results: Iterable[CaseResult]) -> Table:
     """Counts per feature and dtype; with the cases not asked they add up to all cases of the feature."""
-    rows: dict[tuple[str, str], list[Result]] = {}
+    rows: dict[tuple[str, str], list[CaseResult]] = {}
     declined: Counter[str] = Counter()
     for r in results:
         if r.verdict == "unsupported":
@@ -68,7 +68,7 @@ def table(results: Iterable[Result]) -> Table:
     return out
 
 
-def _column(r: Result) -> str:
+def _column(r: CaseResult) -> str:
     if r.verdict in FAILURES:
         return "wrong"
     return "declined" if r.verdict in ("unsupported-undeclared", "not-run") else r.verdict
@@ -78,7 +78,7 @@ def _style(column: str) -> str:
     return {"wrong": "bold red", "declined": "dim"}.get(column, STYLES.get(column, ""))
 
 
-def _hint(r: Result) -> str:
+def _hint(r: CaseResult) -> str:
     if "node" in r.judgement.detail:
         return f"from {r.judgement.detail['node']}"
     if r.verdict == "nonconformant":
@@ -86,7 +86,7 @@ def _hint(r: Result) -> str:
     return r.verdict
 
 
-def summary(results: list[Result], out: Console) -> None:
+def summary(results: list[CaseResult], out: Console) -> None:
     """The table of one candidate, then its dialects and its failures, one example each."""
     first = results[0]
     asked = [r for r in results if r.verdict != "unsupported"]
@@ -101,8 +101,8 @@ def summary(results: list[Result], out: Console) -> None:
         out.print(f"  [red]nondeterministic[/red]: a second call answered differently on {', '.join(unsteady[:3])}")
 
 
-def _examples(out: Console, kind: str, chosen: list[Result], key: Any) -> None:
-    groups: dict[str, list[Result]] = {}
+def _examples(out: Console, kind: str, chosen: list[CaseResult], key: Any) -> None:
+    groups: dict[str, list[CaseResult]] = {}
     for r in chosen:
         groups.setdefault(key(r), []).append(r)
     for name, members in groups.items():
@@ -115,7 +115,7 @@ def _examples(out: Console, kind: str, chosen: list[Result], key: Any) -> None:
         out.print(Text("      " + line(r), style="dim"))
 
 
-def line(r: Result) -> str:
+def line(r: CaseResult) -> str:
     """The evidence in one line: where, what came, what was expected, how far off, how far it may be off."""
     d = r.judgement.detail
     if "got" not in d:

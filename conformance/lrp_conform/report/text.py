@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.report.terminal import line
 from lrp_ref.text.printable import printable
 
@@ -15,7 +15,7 @@ def short(text: object) -> str:
     return printable(text, LONGEST)
 
 
-def evidence(r: Result) -> str:
+def evidence(r: CaseResult) -> str:
     """The evidence line without the case and the dtype, which stand beside it."""
     return short(line(r).removeprefix(f"{r.case} {r.dtype}: "))
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lrp_conform.report.gather import Cell, Evidence, Row, System
+from lrp_conform.report.gather import Cell, Evidence, System, TableRow
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Step:
+class VersionStep:
     """From one version of a candidate to the next."""
 
     candidate: str
@@ -30,20 +30,20 @@ class Step:
     changes: tuple[Change, ...]
 
 
-def steps(evidence: Evidence) -> list[Step]:
+def steps(evidence: Evidence) -> list[VersionStep]:
     """Every step between neighbouring versions of the same candidate."""
     versions: dict[str, list[str]] = {}
     for candidate, version in evidence.candidates:
         versions.setdefault(candidate, []).append(version)
     rows = evidence.features() if any(len(v) > 1 for v in versions.values()) else []
     return [
-        Step(candidate, older, newer, tuple(_changes(evidence, rows, candidate, older, newer)))
+        VersionStep(candidate, older, newer, tuple(_changes(evidence, rows, candidate, older, newer)))
         for candidate, found in versions.items()
         for older, newer in pairwise(sorted(found, key=_numbers))
     ]
 
 
-def _changes(evidence: Evidence, rows: list[Row], candidate: str, older: str, newer: str) -> list[Change]:
+def _changes(evidence: Evidence, rows: list[TableRow], candidate: str, older: str, newer: str) -> list[Change]:
     out = []
     for k, before in enumerate(evidence.systems):
         after = System(candidate, newer, before.dtype, before.device)

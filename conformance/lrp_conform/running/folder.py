@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import lrp_ref
 from lrp_conform.candidates.adapter import Candidate
 from lrp_conform.cases import golden
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.wire.messages import MessageError
 from lrp_ref.arrays import LRPError
 from lrp_ref.files.arrays import write_file
@@ -35,7 +35,7 @@ class Run:
     """A report folder that was read: what was run, and every result."""
 
     about: dict[str, Any]
-    results: list[Result]
+    results: list[CaseResult]
 
 
 def about(
@@ -104,7 +104,7 @@ class Writer:
         self.folder, self.about = folder, about
         self._path = folder / LINES
         self._file: TextIO | None = None
-        self.earlier: list[Result] = []
+        self.earlier: list[CaseResult] = []
         with _told(folder):
             exists = self._path.exists()
             folder.mkdir(parents=True, exist_ok=True)
@@ -113,21 +113,21 @@ class Writer:
         elif exists and not overwrite:
             raise ReportError(f"{self._path} exists: choose another folder, or --overwrite, or --resume")
 
-    def begin(self, kept: Iterable[Result] = ()) -> None:
+    def begin(self, kept: Iterable[CaseResult] = ()) -> None:
         """Start the file with what is kept of the earlier run."""
         with _told(self.folder):
             write_file(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n", durable=True)
             write_file(self._path, "".join(map(_line, kept)), durable=True)
             self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
-    def add(self, results: Iterable[Result]) -> None:
+    def add(self, results: Iterable[CaseResult]) -> None:
         """Write one group; it is there as a whole or, if the disk is full, told to be incomplete."""
         assert self._file is not None
         with _told(self.folder):
             self._file.write("".join(map(_line, results)))
             self._file.flush()
 
-    def finish(self, results: Iterable[Result]) -> None:
+    def finish(self, results: Iterable[CaseResult]) -> None:
         """The whole run is judged: `results` are written in their order, whatever order they came in."""
         self.close()
         self.about["finished"] = self.about["finished"] or datetime.now(UTC).isoformat(timespec="seconds")
@@ -141,7 +141,7 @@ class Writer:
                 self._file.close()
             self._file = None
 
-    def _resumable(self) -> list[Result]:
+    def _resumable(self) -> list[CaseResult]:
         run = read(self.folder, broken_end=True)
         for name in IDENTITY:
             if run.about.get(name) != self.about[name]:
@@ -168,13 +168,13 @@ def read(folder: Path, broken_end: bool = False) -> Run:
     results = []
     for number, line in enumerate(lines, start=1):
         try:
-            results.append(Result.from_record(json.loads(line)))
+            results.append(CaseResult.from_record(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError, MessageError, RecursionError) as error:
             raise ReportError(f"{path}, line {number}: not a result: {type(error).__name__} {error}"[:300]) from None
     return Run(about, results)
 
 
-def _line(result: Result) -> str:
+def _line(result: CaseResult) -> str:
     return json.dumps(result.record(), allow_nan=False, separators=(",", ":")) + "\n"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging import judge
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import Judgement
 from lrp_conform.running import runner
 from lrp_conform.running.folder import IDENTITY, ReportError, Run
@@ -24,14 +24,14 @@ def rejudge(run: Run, cases: Iterable[AnyCase]) -> Run:
     """
     known = {case.id: case for case in cases}
     one_hot = {c["name"] for c in run.about["candidates"] if c["relevance_init"] == "one-hot"}
-    found: list[Result] = []
+    found: list[CaseResult] = []
     for (system, _, _), members in groupby(run.results, key=lambda r: (r.candidate, r.device, r.dtype)):
         found += _again(list(members), known, system in one_hot)
     about = {**run.about, "edition": golden.edition(), "golden": golden.digest()}
     return Run(about, found)
 
 
-def _again(results: list[Result], known: dict[str, AnyCase], composed: bool) -> list[Result]:
+def _again(results: list[CaseResult], known: dict[str, AnyCase], composed: bool) -> list[CaseResult]:
     """The results of one system, dtype and device, in their order."""
     judged = {r.case: _judged(r, known.get(r.case), composed) for r in results}
     for together in runner.groups(known[id] for id in judged if id in known):
@@ -39,7 +39,7 @@ def _again(results: list[Result], known: dict[str, AnyCase], composed: bool) -> 
     return [_steady(judged[r.case]) for r in results]
 
 
-def _judged(result: Result, case: AnyCase | None, composed: bool) -> Result:
+def _judged(result: CaseResult, case: AnyCase | None, composed: bool) -> CaseResult:
     if case is None or case.uid != result.uid:
         why = f"the case has changed since: edition {golden.edition()} holds another of this name, or none"
         return replace(result, judgement=Judgement("not-run", detail={"why": why}), output=None)
@@ -48,7 +48,7 @@ def _judged(result: Result, case: AnyCase | None, composed: bool) -> Result:
     return replace(result, judgement=judge.judge(case, dict(result.output), result.dtype, composed=composed))
 
 
-def _steady(result: Result) -> Result:
+def _steady(result: CaseResult) -> CaseResult:
     return result if result.deterministic is not False else runner.unsteady(result)
 
 
@@ -81,7 +81,7 @@ def merge(runs: list[Run]) -> Run:
     place = {case.id: k for k, case in enumerate(c for group in runner.groups(cases) for c in group)}
     systems = {c["name"]: k for k, c in enumerate(whole["candidates"])}
 
-    def order(r: Result) -> tuple[int, int, int, int]:
+    def order(r: CaseResult) -> tuple[int, int, int, int]:
         return systems[r.candidate], whole["devices"].index(r.device), whole["dtypes"].index(r.dtype), place.get(r.case, -1)
 
     return rejudge(Run(about, sorted((r for run in runs for r in run.results), key=order)), cases)
@@ -113,10 +113,10 @@ def _missing(run: Run) -> list[tuple[str, str, str, str]]:
     return [key for key in wanted if key not in found]
 
 
-def changed(before: Iterable[Result], after: Iterable[Result]) -> list[tuple[Result, Result]]:
+def changed(before: Iterable[CaseResult], after: Iterable[CaseResult]) -> list[tuple[CaseResult, CaseResult]]:
     """Pairs of results whose verdict or dialect differ."""
 
-    def said(r: Result) -> tuple[Any, ...]:
+    def said(r: CaseResult) -> tuple[Any, ...]:
         return r.verdict, r.judgement.dialect
 
     new = {r.key: r for r in after}

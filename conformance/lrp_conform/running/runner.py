@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from lrp_conform.candidates.adapter import Candidate, Waiver
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging.judge import resolve
-from lrp_conform.judging.result import Result
+from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import FAILURES
 from lrp_conform.running import ask
 from lrp_ref.arrays import LRPError
@@ -45,7 +45,7 @@ def run(
     dtypes: Iterable[str],
     device: str = "cpu",
     progress: Callable[[int], None] = quiet,
-) -> Iterator[Result]:
+) -> Iterator[CaseResult]:
     """Judge every case at every dtype, group by group, in this process."""
     together, alive = groups(cases), False
     for dtype in dtypes:
@@ -57,7 +57,7 @@ def run(
 
 def judge_group(
     candidate: Candidate, members: list[AnyCase], dtype: str, device: str = "cpu", progress: Callable[[int], None] = quiet
-) -> list[Result]:
+) -> list[CaseResult]:
     """Ask every case of a group, some of them twice, and name what deviates."""
     results = [_ask(candidate, case, dtype, device, progress) for case in members]
     if any(r.output is not None for r in results):
@@ -67,12 +67,12 @@ def judge_group(
     return resolve(results, members, candidate.one_hot)
 
 
-def its_own_fault(result: Result) -> Result:
+def its_own_fault(result: CaseResult) -> CaseResult:
     """A failed import as the candidate's error: a library that has answered is there."""
     return replace(result, judgement=result.judgement.replace(verdict="error")) if result.judgement.missing else result
 
 
-def _repeated(candidate: Candidate, case: AnyCase, result: Result) -> Result:
+def _repeated(candidate: Candidate, case: AnyCase, result: CaseResult) -> CaseResult:
     """The result after a second call, which should give the same answer."""
     if result.output is None:
         return result
@@ -81,7 +81,7 @@ def _repeated(candidate: Candidate, case: AnyCase, result: Result) -> Result:
     return result if same else unsteady(result)
 
 
-def unsteady(result: Result) -> Result:
+def unsteady(result: CaseResult) -> CaseResult:
     """The result with the word that its answer does not repeat."""
     hint = "nondeterministic: a second call gave another answer"
     return replace(result, judgement=result.judgement.replace(hint=hint))
@@ -97,11 +97,11 @@ def _same(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
         return True  # what is no array is judged as such
 
 
-def _ask(candidate: Candidate, case: AnyCase, dtype: str, device: str, progress: Callable[[int], None]) -> Result:
+def _ask(candidate: Candidate, case: AnyCase, dtype: str, device: str, progress: Callable[[int], None]) -> CaseResult:
     start = time.perf_counter()
     judgement, output = ask.judged(candidate, case, dtype, device)
     progress(1)
-    return Result(
+    return CaseResult(
         case.id,
         case.uid,
         case.feature,
@@ -128,7 +128,7 @@ def _waived(waivers: Iterable[Waiver], case: str, dtype: str) -> str | None:
 class Task:
     """One group of cases for one system at one dtype on one device: what a worker is sent."""
 
-    source: Source
+    source: CandidateSource
     system: str
     dtype: str
     device: str
@@ -146,7 +146,11 @@ class LostWorkers(LRPError):
 
 
 def tasks(
-    source: Source, candidates: Iterable[Candidate], cases: Iterable[AnyCase], dtypes: Iterable[str], devices: Iterable[str]
+    source: CandidateSource,
+    candidates: Iterable[Candidate],
+    cases: Iterable[AnyCase],
+    dtypes: Iterable[str],
+    devices: Iterable[str],
 ) -> list[Task]:
     """The matrix of systems, devices, dtypes and groups of cases."""
     digest, together, chosen = golden.digest(), groups(cases), list(dtypes)
@@ -160,7 +164,9 @@ def tasks(
     ]
 
 
-def serially(todo: Iterable[Task], progress: Callable[[int], None] = quiet) -> Generator[tuple[Task, list[Result]], None, None]:
+def serially(
+    todo: Iterable[Task], progress: Callable[[int], None] = quiet
+) -> Generator[tuple[Task, list[CaseResult]], None, None]:
     """Perform tasks in this process, one after the other."""
     try:
         for task in todo:
@@ -171,7 +177,7 @@ def serially(todo: Iterable[Task], progress: Callable[[int], None] = quiet) -> G
 
 def spread(
     todo: Iterable[Task], executor: Callable[[], Executor], progress: Callable[[int], None] = quiet, lives: int = 3
-) -> Generator[tuple[Task, list[Result]], None, None]:
+) -> Generator[tuple[Task, list[CaseResult]], None, None]:
     """Perform tasks on an executor, results as they come.
 
     `executor` makes one: where a worker dies and takes its pool with it, what is left goes to another pool, `lives` times.
@@ -180,7 +186,7 @@ def spread(
     for life in range(lives):
         pool = executor()
         try:
-            futures: dict[Future[list[Result]], Task] = {pool.submit(perform, task): task for task in left}
+            futures: dict[Future[list[CaseResult]], Task] = {pool.submit(perform, task): task for task in left}
             for future in as_completed(futures):
                 results = future.result()
                 task = futures[future]
@@ -193,18 +199,18 @@ def spread(
                 raise LostWorkers(f"workers died {lives} times, last: {broken}; what was judged is kept") from None
 
 
-_workers: dict[int, tuple[Source, list[Candidate]]] = {}  # per thread the source it asks, its processes kept alive
+_workers: dict[int, tuple[CandidateSource, list[Candidate]]] = {}  # per thread the source it asks, its processes kept alive
 _goldens: dict[str, dict[str, AnyCase]] = {}
 
 
-def perform(task: Task, progress: Callable[[int], None] = quiet) -> list[Result]:
+def perform(task: Task, progress: Callable[[int], None] = quiet) -> list[CaseResult]:
     """What a worker does."""
     candidate = next(c for c in _candidates(task.source) if c.name == task.system)
     cases = _cases(task.golden)
     return judge_group(candidate, [cases[id] for id in task.cases], task.dtype, task.device, progress)
 
 
-def _candidates(source: Source) -> list[Candidate]:
+def _candidates(source: CandidateSource) -> list[Candidate]:
     held = _workers.get(threading.get_ident())
     if held is not None and held[0] == source:
         return held[1]
@@ -235,7 +241,7 @@ def _close(candidates: Iterable[Candidate]) -> None:
         candidate.close()
 
 
-def check_waivers(candidate: Candidate, results: list[Result], complete: bool) -> list[str]:
+def check_waivers(candidate: Candidate, results: list[CaseResult], complete: bool) -> list[str]:
     """Waivers that match nothing, or only cases that pass now: errors, so that the list stays honest."""
     problems = []
     for w in candidate.waivers:
@@ -248,5 +254,5 @@ def check_waivers(candidate: Candidate, results: list[Result], complete: bool) -
     return problems
 
 
-def counts(results: Iterable[Result]) -> Counter[str]:
+def counts(results: Iterable[CaseResult]) -> Counter[str]:
     return Counter(r.verdict for r in results)

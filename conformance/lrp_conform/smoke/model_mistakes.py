@@ -17,7 +17,7 @@ Array = Any
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerNumbers:
     """A layer as numbers: what a mistake changes."""
 
     op: str
@@ -31,26 +31,26 @@ class Layer:
         layer = model.layer({"op": self.op, "attrs": self.attrs}, self.params)
         return np.asarray(layer.affine(*self.xs).y)
 
-    def with_param(self, name: str, change: Callable[[Array], Array]) -> Layer | None:
+    def with_param(self, name: str, change: Callable[[Array], Array]) -> LayerNumbers | None:
         """The layer with one parameter changed; None if it has none, or if that changes nothing."""
         if name not in self.params:
             return None
         new = change(self.params[name])
         same = new.shape == self.params[name].shape and np.array_equal(new, self.params[name])
-        return None if same else Layer(self.op, self.attrs, {**self.params, name: new}, self.xs)
+        return None if same else LayerNumbers(self.op, self.attrs, {**self.params, name: new}, self.xs)
 
-    def with_attr(self, name: str, change: Callable[[Any], Any]) -> Layer | None:
+    def with_attr(self, name: str, change: Callable[[Any], Any]) -> LayerNumbers | None:
         """The layer with one attribute changed."""
         if name not in self.attrs:
             return None
         new = change(self.attrs[name])
-        return None if new == self.attrs[name] else Layer(self.op, {**self.attrs, name: new}, self.params, self.xs)
+        return None if new == self.attrs[name] else LayerNumbers(self.op, {**self.attrs, name: new}, self.params, self.xs)
 
 
-def layer_of(question: Question) -> Layer:
+def layer_of(question: Question) -> LayerNumbers:
     node = question.node
     xs = tuple(float_array(question.inputs[name], "float64") for name in node["inputs"])
-    return Layer(node["op"], node["attrs"], {n: float_array(t, "float64") for n, t in node["params"].items()}, xs)
+    return LayerNumbers(node["op"], node["attrs"], {n: float_array(t, "float64") for n, t in node["params"].items()}, xs)
 
 
 def _spatial(kernel: Array) -> Array:
@@ -65,8 +65,8 @@ def _grown(by: int) -> Callable[[list[list[int]]], list[list[int]]]:
     return lambda given: [[max(0, b + by), max(0, e + by)] for b, e in given]
 
 
-Change = Callable[[Layer], Layer | None]
-Output = tuple[str, Callable[[Array, Layer], Array]]
+Change = Callable[[LayerNumbers], LayerNumbers | None]
+Output = tuple[str, Callable[[Array, LayerNumbers], Array]]
 # What the layer is taken for.
 LAYERS: list[tuple[str, Change]] = [
     (
@@ -104,7 +104,7 @@ LAYERS: list[tuple[str, Change]] = [
     ("beta is missing", lambda a: a.with_param("beta", np.zeros_like)),
     ("the mean is missing", lambda a: a.with_param("mean", np.zeros_like)),
     ("the variance is taken for the standard deviation", lambda a: a.with_param("variance", np.square)),
-    ("the inputs are in reverse order", lambda a: Layer(a.op, a.attrs, a.params, a.xs[::-1]) if len(a.xs) > 1 else None),
+    ("the inputs are in reverse order", lambda a: LayerNumbers(a.op, a.attrs, a.params, a.xs[::-1]) if len(a.xs) > 1 else None),
 ]
 # What becomes of y.
 OUTPUTS: list[Output] = [
@@ -137,7 +137,7 @@ def explanations(question: Question, y: Array, off: float) -> Iterator[str]:
     layers = [(told, new) for told, change in LAYERS if (new := change(right)) is not None]
     plain = [("", right), *layers]
     pairs = ((f"{a}; and {b}", new) for a, layer in layers for b, change in LAYERS if (new := change(layer)) is not None)
-    stages: list[tuple[Iterable[tuple[str, Layer]], Sequence[Output]]] = [
+    stages: list[tuple[Iterable[tuple[str, LayerNumbers]], Sequence[Output]]] = [
         (plain[:1], OUTPUTS), (layers, [SAME]), (layers, OUTPUTS), (pairs, [SAME]),
     ]  # fmt: skip
     for changed, outputs in stages:

@@ -25,7 +25,7 @@ Reply = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Step:
+class ProtocolStep:
     """One thing that was tried; `got` says what came instead, or what came."""
 
     name: str
@@ -34,7 +34,7 @@ class Step:
     got: str
 
 
-class Wrong(Exception):
+class WrongReply(Exception):
     """What came, which is not what was expected."""
 
 
@@ -75,14 +75,14 @@ class Talk:
             raise
 
     def ask(self, op: str, **given: Any) -> Reply:
-        """The reply that the protocol promises; `Wrong` with any other one."""
+        """The reply that the protocol promises; `WrongReply` with any other one."""
         reply = self.tried(op, **given)
         for refusal in ("error", "unsupported"):
             if refusal in reply:
-                raise Wrong(f"{refusal}: {_told(reply)}")
+                raise WrongReply(f"{refusal}: {_told(reply)}")
         problem = violation(reply, f"{op}-reply")
         if problem is not None:
-            raise Wrong(problem)
+            raise WrongReply(problem)
         return reply
 
     def tried(self, op: str, **given: Any) -> Reply:
@@ -90,10 +90,10 @@ class Talk:
         self.seq += 1
         reply = self.said(dumps({"op": op, "seq": self.seq, **given}))
         if reply.get("seq") != self.seq:
-            raise Wrong(f"seq {reply.get('seq')!r} as the reply to seq {self.seq}")
+            raise WrongReply(f"seq {reply.get('seq')!r} as the reply to seq {self.seq}")
         for refusal in ("error", "unsupported"):
             if refusal in reply and (problem := violation(reply, refusal)) is not None:
-                raise Wrong(problem)
+                raise WrongReply(problem)
         return reply
 
     def said(self, line: bytes) -> Reply:
@@ -103,13 +103,13 @@ class Talk:
             loads(got, None)
             reply = json.loads(got)
         except MessageError as error:
-            raise Wrong(str(error)) from None
+            raise WrongReply(str(error)) from None
         return dict(reply)
 
     def refused(self, reply: Reply) -> str:
         """Expect an error, or unsupported; the text."""
         if "error" not in reply and "unsupported" not in reply:
-            raise Wrong(f"a reply that holds {', '.join(reply)}")
+            raise WrongReply(f"a reply that holds {', '.join(reply)}")
         return _told(reply)
 
 
@@ -118,7 +118,7 @@ def _told(reply: Reply) -> str:
     return " ".join(str(told).split())[:120]
 
 
-def check(launch: Launch) -> Iterator[Step]:
+def check(launch: Launch) -> Iterator[ProtocolStep]:
     """Every step, as it is done. Where the program breaks, another one is started for the next step."""
     first = _step("hello", "INFO, as docs/adapter.md describes it", lambda: _hello(launch))
     yield first[0]
@@ -143,12 +143,12 @@ def check(launch: Launch) -> Iterator[Step]:
         yield step
 
 
-def _step(name: str, expected: str, work: Callable[[], Any]) -> tuple[Step, Any]:
+def _step(name: str, expected: str, work: Callable[[], Any]) -> tuple[ProtocolStep, Any]:
     try:
         got = work()
-    except (Wrong, Fault, AdapterError) as wrong:
-        return Step(name, expected, False, str(wrong)), None
-    return Step(name, expected, True, got if isinstance(got, str) else ""), got
+    except (WrongReply, Fault, AdapterError) as wrong:
+        return ProtocolStep(name, expected, False, str(wrong)), None
+    return ProtocolStep(name, expected, True, got if isinstance(got, str) else ""), got
 
 
 def _hello(launch: Launch) -> tuple[Candidate, str | None]:
@@ -200,7 +200,7 @@ def _steps(candidate: Candidate, cases: list[Case]) -> Iterator[tuple[str, str, 
             tensor = answer[name]
             if not isinstance(tensor, dict) or (tensor["dtype"], tuple(tensor["shape"])) != (given["dtype"], shape):
                 shown = f"{tensor['dtype']} {tensor['shape']}" if isinstance(tensor, dict) else "a list of tensors"
-                raise Wrong(f"{name}: {shown} instead of {given['dtype']} {list(shape)}")
+                raise WrongReply(f"{name}: {shown} instead of {given['dtype']} {list(shape)}")
         return answer
 
     def judged(talk: Talk, dtype: str) -> str:
@@ -233,10 +233,10 @@ def _steps(candidate: Candidate, cases: list[Case]) -> Iterator[tuple[str, str, 
             reply = talk.said(b'{"op": "hello", "se\n')
         except Crashed as ended:
             if (talk.harness.process.returncode or 0) < 0:
-                raise Wrong(str(ended)) from None
+                raise WrongReply(str(ended)) from None
             return "the program ended"
         if reply.get("seq", 0) is not None:
-            raise Wrong(f"a reply with seq {reply.get('seq', 'missing')}")
+            raise WrongReply(f"a reply with seq {reply.get('seq', 'missing')}")
         return talk.refused(reply)
 
     def twice(talk: Talk) -> None:
@@ -244,7 +244,7 @@ def _steps(candidate: Candidate, cases: list[Case]) -> Iterator[tuple[str, str, 
         given = asked(cases[0], candidate.dtypes[0])
         handle = prepare(talk, given)
         if run(talk, handle, given) != run(talk, handle, given):
-            raise Wrong("another answer to the same question")
+            raise WrongReply("another answer to the same question")
 
     def together(talk: Talk) -> None:
         configure(talk, candidate.dtypes[0])
@@ -253,17 +253,17 @@ def _steps(candidate: Candidate, cases: list[Case]) -> Iterator[tuple[str, str, 
         handles = [prepare(talk, each) for each in given]
         for k in (0, 1, 0):
             if run(talk, handles[k], given[k]) != alone[k]:
-                raise Wrong("another answer than with one handle")
+                raise WrongReply("another answer than with one handle")
 
     def bye(talk: Talk) -> None:
         talk.ask("bye")
         status = talk.harness.ended(PATIENCE)
         if status != 0:
-            raise Wrong("a program that lives on" if status is None else f"status {status}")
+            raise WrongReply("a program that lives on" if status is None else f"status {status}")
 
     def hang_up(talk: Talk) -> None:
         if talk.harness.ended(PATIENCE, hang_up=True) is None:
-            raise Wrong("a program that lives on")
+            raise WrongReply("a program that lives on")
 
     for dtype in candidate.dtypes:
         yield f"configure {dtype}", "ok", lambda talk, dtype=dtype: configure(talk, dtype)  # type: ignore[misc]

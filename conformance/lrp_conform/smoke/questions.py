@@ -18,7 +18,7 @@ Spec = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerQuestion:
     """A question without a rule: the node, and the shapes of its inputs."""
 
     op: str
@@ -58,20 +58,20 @@ def numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
     return np.array(flat, dtype=object).reshape(shape)
 
 
-def _conv(axes: int, op: str = "conv", square: bool = True, **attrs: Any) -> Layer:
+def _conv(axes: int, op: str = "conv", square: bool = True, **attrs: Any) -> LayerQuestion:
     kernel = (3, 2, 1)[-axes:] if axes < 3 else (2, 1, 2)
     given = {"stride": [1] * axes, "padding": [[0, 0]] * axes, "dilation": [1] * axes, "groups": 1, **attrs}
     if op == "conv-transpose":
         given["output_padding"] = [0] * axes
     other = 2 if square else 3
     weight = numbers((other, 2, *kernel) if op == "conv" else (2, other, *kernel), 1)
-    return Layer(op, ((2, 2, *(5, 4, 3)[:axes]),), {"weight": weight, "bias": numbers((other,), 2)}, given)
+    return LayerQuestion(op, ((2, 2, *(5, 4, 3)[:axes]),), {"weight": weight, "bias": numbers((other,), 2)}, given)
 
 
-def layers() -> Iterator[Layer]:
+def layers() -> Iterator[LayerQuestion]:
     """The layers that are asked about, those first that tell most."""
     for out in (3, 2):  # a square weight shows what another shape would only raise at
-        yield Layer("dense", ((2, 3),), {"weight": numbers((out, 3), 1), "bias": numbers((out,), 2)}, {})
+        yield LayerQuestion("dense", ((2, 3),), {"weight": numbers((out, 3), 1), "bias": numbers((out,), 2)}, {})
     for axes in (2, 1, 3):
         for op in ("conv", "conv-transpose"):
             yield _conv(axes, op)
@@ -82,13 +82,13 @@ def layers() -> Iterator[Layer]:
             yield _conv(axes, op, dilation=[1, 2, 1][-axes:])
         pool = {"kernel": [2, 1, 2][:axes], "stride": [1, 2, 1][:axes], "padding": [[0, 0]] * axes, "dilation": [1] * axes}
         x = ((2, 3, *(5, 4, 3)[:axes]),)
-        yield Layer("avg-pool", x, {}, {**pool, "count_include_pad": True})
-        yield Layer("sum-pool", x, {}, pool)
-        yield Layer("max-pool", x, {}, {**pool, "ties": "first", "linearization": "winner"})
+        yield LayerQuestion("avg-pool", x, {}, {**pool, "count_include_pad": True})
+        yield LayerQuestion("sum-pool", x, {}, pool)
+        yield LayerQuestion("max-pool", x, {}, {**pool, "ties": "first", "linearization": "winner"})
         params = {"gamma": numbers((2,), 1), "beta": numbers((2,), 2), "mean": numbers((2,), 3), "variance": [3, 15]}
-        yield Layer("batch-norm", ((2, 2, *(3, 2, 2)[:axes]),), params, {"epsilon": "1", "linearization": "affine"})
-    yield Layer("add", ((2, 3), (2, 3)), {}, {})
-    yield Layer("concat", ((2, 3), (2, 2)), {}, {"axis": 1})
+        yield LayerQuestion("batch-norm", ((2, 2, *(3, 2, 2)[:axes]),), params, {"epsilon": "1", "linearization": "affine"})
+    yield LayerQuestion("add", ((2, 3), (2, 3)), {}, {})
+    yield LayerQuestion("concat", ((2, 3), (2, 2)), {}, {"axis": 1})
 
 
 def posed(question: Question, features: frozenset[str]) -> Case:

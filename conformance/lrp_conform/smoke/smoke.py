@@ -22,7 +22,7 @@ from lrp_conform.cases.numbers import float_array, tensor
 from lrp_conform.cases.question import evaluate
 from lrp_conform.running import ask as asking
 from lrp_conform.smoke.model_mistakes import arrays, close, difference, equal, explanations, far, layer_of
-from lrp_conform.smoke.questions import Layer, Spec, layers, posed
+from lrp_conform.smoke.questions import LayerQuestion, Spec, layers, posed
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import LRPError
 
@@ -32,7 +32,7 @@ LIKE = ((10, "bfloat16"), (14, "float16 or TF32"), (28, "float32"))
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """What was checked; `ok` is None where it could not be, and `told` says why, or what is wrong."""
 
     name: str
@@ -40,7 +40,7 @@ class Check:
     told: str = ""
 
 
-class Wrong(Exception):
+class Diagnosis(Exception):
     """The diagnosis, one line."""
 
 
@@ -66,7 +66,7 @@ class Smoke:
         found = [c.rule for c in self.cases if c.node["op"] == op and not c.is_pattern]
         return [r for r in found if not any(isinstance(v, list | dict) for k, v in r.items() if k != "stabilizer")]
 
-    def asked(self, layer: Layer, bits: int = 0) -> Case | None:
+    def asked(self, layer: LayerQuestion, bits: int = 0) -> Case | None:
         """The question about a layer under the first rule that the candidate declares; None if there is none."""
         for rule in self.rules(layer.op):
             wide = {**rule, "low": "-8", "high": "8"} if rule.get("low", "min") != "min" else rule
@@ -79,7 +79,7 @@ class Smoke:
         return None
 
     def ask(self, case: Case, dtype: str) -> Mapping[str, Any]:
-        """The answer; `Wrong` if there is none."""
+        """The answer; `Diagnosis` if there is none."""
         failure, output = asking.answer(self.candidate, case, dtype, self.candidate.devices[0])
         if failure is not None:
             why = str(failure.detail.get("why", failure.verdict))
@@ -89,19 +89,19 @@ class Smoke:
                 raise Declined(f"declined: {why}")
             if "expected one line of JSON" in why:
                 why += ": does the program print to its standard output, which belongs to the protocol?"
-            raise Wrong(f"no answer: {why}")
+            raise Diagnosis(f"no answer: {why}")
         assert output is not None
         return output
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self) -> Iterator[Finding]:
         """Every check that the candidate's features allow, layers first."""
-        asked: dict[str, list[tuple[Layer, Case]]] = {}
+        asked: dict[str, list[tuple[LayerQuestion, Case]]] = {}
         for layer in layers():
             case = self.asked(layer)
             if case is not None:
                 asked.setdefault(layer.name, []).append((layer, case))
         if not asked:
-            yield Check("layers", None, "declares no layer that these checks know")
+            yield Finding("layers", None, "declares no layer that these checks know")
             return
         sound = []
         for name, pairs in asked.items():
@@ -113,7 +113,7 @@ class Smoke:
             yield _check(f"relevance of {name}", partial(self.relevance, case))
             yield _check(f"precision of {name}", partial(self.precision, layer))
         if not sound:
-            yield Check("the rest", None, "only once a layer gives its y")
+            yield Finding("the rest", None, "only once a layer gives its y")
             return
         others = [asked[name][0][1] for name in sound]
         yield _check("the same question again", partial(self.again, others))
@@ -121,7 +121,7 @@ class Smoke:
             if self.in_process:
                 yield _check(told, partial(work, others[0]))
             else:
-                yield Check(told, None, "only with --in-process")
+                yield Finding(told, None, "only with --in-process")
         yield _check("prints", partial(self.prints, others[0]))
         yield self.answered()
 
@@ -135,8 +135,8 @@ class Smoke:
                 answered = True
             except Declined as why:
                 declined = why
-            except Wrong as wrong:
-                raise Wrong(f"{wrong} (x {case.question.inputs[case.node['inputs'][0]]['shape']}, {dtype})") from None
+            except Diagnosis as wrong:
+                raise Diagnosis(f"{wrong} (x {case.question.inputs[case.node['inputs'][0]]['shape']}, {dtype})") from None
         if declined is not None and not answered:
             raise declined
 
@@ -144,13 +144,13 @@ class Smoke:
         y = self.ask(case, dtype).get("y")
         right = layer_of(case.question).y
         if not isinstance(y, np.ndarray):
-            raise Wrong(f"y: expected an array, got {type(y).__name__}")
+            raise Diagnosis(f"y: expected an array, got {type(y).__name__}")
         off = 64 * UNIT_ROUNDOFF[dtype] * float(np.abs(right).max())
         if not close(right, y, off):
             mistake = next(explanations(case.question, y, off), None)
-            raise Wrong(mistake or f"{difference(right, y)}; no mistake that is known here gives this y")
+            raise Diagnosis(mistake or f"{difference(right, y)}; no mistake that is known here gives this y")
         if str(y.dtype) != dtype:
-            raise Wrong(f"y is {y.dtype}; asked for {dtype}")
+            raise Diagnosis(f"y is {y.dtype}; asked for {dtype}")
 
     def relevance(self, case: Case) -> None:
         """Relevance has the shapes of the inputs, in their order, and that of a sample stays in it."""
@@ -161,18 +161,18 @@ class Smoke:
         if len(xs) > 1 and xs[0] == xs[1] and not self.candidate.one_hot:
             straight, swapped = (sum(far(a, b) for a, b in zip(right, f, strict=True)) for f in (found, found[::-1]))
             if swapped < straight:
-                raise Wrong("relevances come in the reverse order of the inputs")
+                raise Diagnosis("relevances come in the reverse order of the inputs")
         for part in (0, None):  # relevance at one sample, and none at all
             given = float_array(case.question.inputs["relevance"], "float64")
             given[slice(None) if part is None else slice(1, None)] = 0
             question = case.question.replace(inputs={**case.question.inputs, "relevance": tensor(given)})
             found = self._relevances(posed(question, case.features), dtype)
             if part is None and any(np.any(r != 0) for r in found):
-                raise Wrong("relevance comes out although none arrives: the relevance that arrives is not used")
+                raise Diagnosis("relevance comes out although none arrives: the relevance that arrives is not used")
             if part == 0 and any(np.any(r[1:] != 0) for r in found):
                 lost = all(not np.any(r[:1]) for r in found)
                 order = "the samples of relevance are in reverse order"
-                raise Wrong(order if lost else "relevance of one sample reaches another")
+                raise Diagnosis(order if lost else "relevance of one sample reaches another")
 
     def _relevances(self, case: Case, dtype: str) -> list[Any]:
         given = self.ask(case, dtype).get("relevance")
@@ -180,7 +180,7 @@ class Smoke:
         self._shapes(case, found)
         wrong = [str(r.dtype) for r in found if str(r.dtype) != dtype]
         if wrong:
-            raise Wrong(f"relevance is {wrong[0]}; asked for {dtype}")
+            raise Diagnosis(f"relevance is {wrong[0]}; asked for {dtype}")
         return [np.nan_to_num(r) for r in found]  # a division by 0 is a matter of the rule
 
     def _shapes(self, case: Case, found: list[Any]) -> None:
@@ -197,9 +197,9 @@ class Smoke:
             hint = ": the batch axis is lost"
         elif shapes == [tuple(case.question.inputs["relevance"]["shape"])]:
             hint = ": that is the shape of y"
-        raise Wrong(f"relevance has shape {', '.join(map(str, shapes))}; expected {', '.join(map(str, expected))}{hint}")
+        raise Diagnosis(f"relevance has shape {', '.join(map(str, shapes))}; expected {', '.join(map(str, expected))}{hint}")
 
-    def precision(self, layer: Layer) -> None:
+    def precision(self, layer: LayerQuestion) -> None:
         """y has the bits of its dtype, on data that need them."""
         for dtype in FINE.keys() & set(self.candidate.dtypes):
             case = self.asked(layer, FINE[dtype])
@@ -211,7 +211,7 @@ class Smoke:
             own = -math.log2(UNIT_ROUNDOFF[dtype])
             if bits < own - 6:
                 like = next((name for most, name in LIKE if bits <= most), "lower precision")
-                raise Wrong(f"y has {bits:.0f} bits where {dtype} has {own:.0f}: computed in {like}?")
+                raise Diagnosis(f"y has {bits:.0f} bits where {dtype} has {own:.0f}: computed in {like}?")
 
     def again(self, cases: list[Case]) -> None:
         """Equal answers, also after other questions."""
@@ -223,7 +223,7 @@ class Smoke:
             for name in ("y", "relevance"):
                 if not equal(first.get(name), second.get(name)):
                     after = "" if between is case else f", after one about {between.node['op']}"
-                    raise Wrong(f"another {name} at the second call{after}: something is kept between calls, or random")
+                    raise Diagnosis(f"another {name} at the second call{after}: something is kept between calls, or random")
 
     def unchanged(self, case: Case) -> None:
         """What is handed over is left as it was."""
@@ -231,7 +231,7 @@ class Smoke:
         self._run(asked)
         changed = [name for name in before if not equal(asked.get(name), before[name])]
         if changed:
-            raise Wrong(f"writes to its argument: {', '.join(changed)}")
+            raise Diagnosis(f"writes to its argument: {', '.join(changed)}")
 
     def fresh(self, case: Case) -> None:
         """What is returned shares no memory with what was handed over, nor with the answer before."""
@@ -241,9 +241,9 @@ class Smoke:
         for name in ("y", "relevance"):
             for array in arrays(first.get(name)):
                 if any(np.shares_memory(array, other) for other in given):
-                    raise Wrong(f"{name} is a view of what was handed over: return a copy")
+                    raise Diagnosis(f"{name} is a view of what was handed over: return a copy")
                 if any(np.shares_memory(array, other) for other in arrays(second)):
-                    raise Wrong(f"{name} is a buffer that the next call writes to: return a copy")
+                    raise Diagnosis(f"{name} is a buffer that the next call writes to: return a copy")
 
     def _handed(self, case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
         asked = case.adapter_case(self.candidate.dtypes[0], self.candidate.devices[0])
@@ -257,7 +257,7 @@ class Smoke:
             with redirect_stdout(io.StringIO()):
                 output = self.candidate.run(asked)
         except Exception as error:
-            raise Wrong(f"no answer: {type(error).__name__}: {error}") from None
+            raise Diagnosis(f"no answer: {type(error).__name__}: {error}") from None
         return output if isinstance(output, Mapping) else {}
 
     def prints(self, case: Case) -> str:
@@ -266,7 +266,7 @@ class Smoke:
             self.ask(case, self.candidate.dtypes[0])
         return "harmless, it goes to standard error" if heard.getvalue() else ""
 
-    def answered(self) -> Check:
+    def answered(self) -> Finding:
         """Every declared feature is answered in some case."""
         known: dict[str, str] = {}
         missing: list[str] = []
@@ -280,7 +280,7 @@ class Smoke:
             else:
                 missing += [f"{feature} ({tried[0].id}: {known[tried[0].id]})"] if tried else []
         told = "; ".join([*missing[:3], *(["..."] if missing[3:] else [])])
-        return Check("declared features", not missing, f"declared, and not answered: {told}" if missing else "")
+        return Finding("declared features", not missing, f"declared, and not answered: {told}" if missing else "")
 
 
 def _various(cases: Iterable[Case]) -> list[Case]:
@@ -293,19 +293,19 @@ def _various(cases: Iterable[Case]) -> list[Case]:
     return [case for _, case in sorted(rounds, key=lambda found: found[0])]
 
 
-def smoke(candidate: Candidate, in_process: bool = False) -> Iterator[Check]:
+def smoke(candidate: Candidate, in_process: bool = False) -> Iterator[Finding]:
     """Every check that the candidate's features allow."""
     yield from Smoke(candidate, in_process).checks()
 
 
-def _check(name: str, work: Callable[[], object]) -> Check:
+def _check(name: str, work: Callable[[], object]) -> Finding:
     try:
         told = work()
     except Declined as declined:
-        return Check(name, None, " ".join(str(declined).split()))
-    except Wrong as wrong:
-        return Check(name, False, " ".join(str(wrong).split()))
-    return Check(name, True, told if isinstance(told, str) else "")
+        return Finding(name, None, " ".join(str(declined).split()))
+    except Diagnosis as wrong:
+        return Finding(name, False, " ".join(str(wrong).split()))
+    return Finding(name, True, told if isinstance(told, str) else "")
 
 
 def _dtype(candidate: Candidate, case: Case) -> str | None:

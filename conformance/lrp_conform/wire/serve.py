@@ -54,7 +54,7 @@ def _reply(server: Server, line: bytes, exchange: Path | None) -> bytes:
         return dumps({"seq": seq, **({"unsupported": _text(error)} if unsupported else _failure(error))})
 
 
-class AdapterError(Exception):
+class NoAdapter(Exception):
     """A module that is no adapter."""
 
 
@@ -120,9 +120,9 @@ class Server:
         if systems:
             return systems[self.system if self.system is not None else next(iter(systems))]  # type: ignore[no-any-return]
         if not hasattr(self.module, "INFO") or not hasattr(self.module, "run"):
-            raise AdapterError("expected a module with INFO and run (or SYSTEMS), see docs/adapter.md")
+            raise NoAdapter("expected a module with INFO and run (or SYSTEMS), see docs/adapter.md")
         if not callable(self.module.run):  # type: ignore[union-attr]
-            raise AdapterError("run is not a function")
+            raise NoAdapter("run is not a function")
         return self.module.INFO, self.module.run  # type: ignore[union-attr]
 
 

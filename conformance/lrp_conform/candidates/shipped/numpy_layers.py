@@ -60,7 +60,7 @@ class _Window:
 
 
 @dataclass(frozen=True)
-class Layer:
+class NumpyLayer:
     """y = linear(x) + bias; `vjp` is the adjoint of `linear`."""
 
     op: str
@@ -68,7 +68,7 @@ class Layer:
     weight: Array | None = None
     bias: Array | None = None
 
-    def using(self, weight: Array | None, bias: Array | None = None) -> Layer:
+    def using(self, weight: Array | None, bias: Array | None = None) -> NumpyLayer:
         """The same connections with another weight and another (or no) bias."""
         return replace(self, weight=weight, bias=bias)
 
@@ -133,10 +133,10 @@ class Layer:
         return np.maximum(_gather(_pad(ones, window.padding), weight, window, 1), 1)
 
 
-def from_node(node: Mapping[str, Any], dtype: npt.DTypeLike) -> Layer:
+def from_node(node: Mapping[str, Any], dtype: npt.DTypeLike) -> NumpyLayer:
     """The layer of a case's node, its parameters in `dtype`."""
     params = {name: np.asarray(value).astype(dtype) for name, value in node.get("params", {}).items()}
-    return Layer(node["op"], node.get("attrs") or {}, params.get("weight"), params.get("bias"))
+    return NumpyLayer(node["op"], node.get("attrs") or {}, params.get("weight"), params.get("bias"))
 
 
 def batch_norm(node: Mapping[str, Any], x: Array) -> tuple[Array, Array, Array]:

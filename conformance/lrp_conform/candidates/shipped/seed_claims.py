@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from lrp_conform.builders import Unsupported
-from lrp_conform.candidates.shipped.numpy_layers import Array, Layer, from_node
+from lrp_conform.candidates.shipped.numpy_layers import Array, NumpyLayer, from_node
 
 Case = Mapping[str, Any]
 Node = Mapping[str, Any]
 Rule = Mapping[str, Any]
 Result = dict[str, Any]
-Listing = Callable[[Layer, Any, Array, Rule], Any]
+Listing = Callable[[NumpyLayer, Any, Array, Rule], Any]
 
 SYSTEMS: dict[str, tuple[dict[str, Any], Callable[[Case], Result]]] = {}
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lrp_conform.builders import Unsupported
-from lrp_conform.candidates.shipped.numpy_layers import Array, Layer, batch_norm, from_node, per_channel
+from lrp_conform.candidates.shipped.numpy_layers import Array, NumpyLayer, batch_norm, from_node, per_channel
 from lrp_conform.candidates.shipped.seed_claims import SYSTEMS, Case, Node, Result, Rule, claims, listing, register
 
 __all__ = ["SYSTEMS", "WAIVERS"]
@@ -55,12 +55,12 @@ def negative(a: Array | None) -> Array | None:
     return None if a is None else np.minimum(a, 0)
 
 
-def without_bias(layer: Layer, rule: Rule) -> Layer:
+def without_bias(layer: NumpyLayer, rule: Rule) -> NumpyLayer:
     """The layer, stripped of its bias if the rule leaves the bias out."""
     return layer.using(layer.weight) if rule["bias"] == "ignore" else layer
 
 
-def signed(layer: Layer) -> tuple[Layer, Layer]:
+def signed(layer: NumpyLayer) -> tuple[NumpyLayer, NumpyLayer]:
     """Two copies of the layer: the positive and the negative part of all its parameters."""
     return (
         layer.using(positive(layer.weight), positive(layer.bias)),
@@ -68,13 +68,13 @@ def signed(layer: Layer) -> tuple[Layer, Layer]:
     )
 
 
-def times_gradient(layer: Layer, x: Any, s: Array) -> Any:
+def times_gradient(layer: NumpyLayer, x: Any, s: Array) -> Any:
     """x * (layer' applied to s), for each input where there are several."""
     gradient = layer.vjp(x, s)
     return [part * gradient for part in x] if isinstance(x, list) else x * gradient
 
 
-def joint(terms: Sequence[tuple[Layer, Array]], relevance: Array) -> Array:
+def joint(terms: Sequence[tuple[NumpyLayer, Array]], relevance: Array) -> Array:
     """Redistribute over several (layer, input) terms with the sum of their outputs as denominator."""
     s = safe_divide(relevance, reduce(np.add, [layer(x) for layer, x in terms]))
     return reduce(np.add, [times_gradient(layer, x, s) for layer, x in terms])
@@ -89,7 +89,7 @@ def weighted_sum(x: Array, terms: Sequence[tuple[float, Callable[[], Array]]]) -
     return total
 
 
-def bounded(layer: Layer, x: Array, rule: Rule) -> tuple[list[tuple[Layer, Array]], Array]:
+def bounded(layer: NumpyLayer, x: Array, rule: Rule) -> tuple[list[tuple[NumpyLayer, Array]], Array]:
     """The three maps of the bounded rule with their inputs, and A - (B + C)."""
     layer = without_bias(layer, rule)
     plus, minus = signed(layer)
@@ -103,7 +103,7 @@ def bounded(layer: Layer, x: Array, rule: Rule) -> tuple[list[tuple[Layer, Array
 
 
 @listing("1-bounded", DENSE_CONV, ["z-box"], ["absorb", "ignore"])
-def bounded_three_gradients(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
+def bounded_three_gradients(layer: NumpyLayer, x: Array, relevance: Array, rule: Rule) -> Array:
     terms, z = bounded(layer, x, rule)
     s = safe_divide(relevance, z)
     a, b, c = (times_gradient(f, bound, s) for f, bound in terms)
@@ -112,7 +112,7 @@ def bounded_three_gradients(layer: Layer, x: Array, relevance: Array, rule: Rule
 
 
 @listing("2-alpha-beta", WEIGHTED, ["alpha-beta", "alpha1-beta0", "z-plus"], ["split", "ignore"])
-def alpha_beta(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
+def alpha_beta(layer: NumpyLayer, x: Array, relevance: Array, rule: Rule) -> Array:
     if rule["rule"] == "z-plus" and rule["bias"] != "ignore":
         raise Unsupported("z-plus only without bias")
     w_plus, w_minus = signed(without_bias(layer, rule))
@@ -128,7 +128,7 @@ def alpha_beta(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
 
 
 @listing("3-quadrant", WEIGHTED, ["alpha-beta-x"], ["split", "ignore"])
-def quadrant(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
+def quadrant(layer: NumpyLayer, x: Array, relevance: Array, rule: Rule) -> Array:
     w_plus, w_minus = signed(without_bias(layer, rule))
     x_plus, x_minus = np.maximum(x, 0), np.minimum(x, 0)
     quadrants = [
@@ -145,7 +145,7 @@ def quadrant(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
 
 
 @listing("4-z-rule", WEIGHTED, ["zero"], ["absorb", "ignore"])
-def z_rule(layer: Layer, x: Any, relevance: Array, rule: Rule) -> Any:
+def z_rule(layer: NumpyLayer, x: Any, relevance: Array, rule: Rule) -> Any:
     layer = without_bias(layer, rule)
     return times_gradient(layer, x, safe_divide(relevance, layer(x)))
 
@@ -164,7 +164,7 @@ register("5-batch-norm", claims(["batch-norm"], ["zero"], ["absorb"]), batch_nor
 
 
 @listing("6-w-square-flat", DENSE_CONV, ["w-square", "flat"], ["ignore"])
-def w_square_flat(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
+def w_square_flat(layer: NumpyLayer, x: Array, relevance: Array, rule: Rule) -> Array:
     weight = layer.weight
     assert weight is not None
     shares = layer.using(weight * weight if rule["rule"] == "w-square" else np.ones_like(weight))
@@ -176,12 +176,12 @@ listing("7-pool-add", POOLS, ["zero"], ["absorb", "ignore"])(z_rule)
 
 
 @listing("8-z-plus-fast", WEIGHTED, ["z-plus-fast"], ["ignore"])
-def z_plus_fast(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
+def z_plus_fast(layer: NumpyLayer, x: Array, relevance: Array, rule: Rule) -> Array:
     return joint([(layer.using(positive(layer.weight)), x)], relevance)
 
 
 @listing("9-one-gradient-bounded", DENSE_CONV, ["z-box"], ["absorb", "ignore"])
-def bounded_one_gradient(layer: Layer, x: Array, relevance: Array, rule: Rule) -> Array:
+def bounded_one_gradient(layer: NumpyLayer, x: Array, relevance: Array, rule: Rule) -> Array:
     # The bounds do not move with x, so the gradient of the composed function is the layer's alone.
     _, z = bounded(layer, x, rule)
     return layer.vjp(x, safe_divide(relevance, z))

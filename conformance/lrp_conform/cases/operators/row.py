@@ -49,7 +49,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Kind:
+class AttributeKind:
     """How an attribute is written: its JSON schema, and how the layer's constructor takes it."""
 
     schema: Json
@@ -65,21 +65,21 @@ def _numbers(value: Any) -> Any:
     return tuple(map(parse, value)) if isinstance(value, list) else parse(value)
 
 
-FINITE = Kind({"$ref": "#/$defs/finite"}, parse, is_number=True)
-FINITES = Kind(
+FINITE = AttributeKind({"$ref": "#/$defs/finite"}, parse, is_number=True)
+FINITES = AttributeKind(
     {"anyOf": [FINITE.schema, {"type": "array", "minItems": 1, "items": FINITE.schema}]}, _numbers, is_number=True
 )  # one number, or one per channel
-SIZES = Kind({"$ref": "#/$defs/sizes"}, tuple)
-COUNTS = Kind({"$ref": "#/$defs/counts"}, tuple)
-PAIRS = Kind({"$ref": "#/$defs/pairs"}, _pairs)
-FLAG = Kind({"type": "boolean"})
-POSITIVE = Kind({"type": "integer", "minimum": 1})
-NATURAL = Kind({"type": "integer", "minimum": 0})
+SIZES = AttributeKind({"$ref": "#/$defs/sizes"}, tuple)
+COUNTS = AttributeKind({"$ref": "#/$defs/counts"}, tuple)
+PAIRS = AttributeKind({"$ref": "#/$defs/pairs"}, _pairs)
+FLAG = AttributeKind({"type": "boolean"})
+POSITIVE = AttributeKind({"type": "integer", "minimum": 1})
+NATURAL = AttributeKind({"type": "integer", "minimum": 0})
 
 
-def words(names: Sequence[str]) -> Kind:
+def words(names: Sequence[str]) -> AttributeKind:
     """One of some words."""
-    return Kind({"enum": list(names)})
+    return AttributeKind({"enum": list(names)})
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Attr:
     """
 
     name: str
-    kind: Kind
+    kind: AttributeKind
     about: str
     note: str = ""
     features: Mapping[str, Callable[[Any], bool]] = field(default_factory=dict)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from lrp_conform.cases.network_reference import Asked, spelled
-from lrp_conform.cases.presets import HIGH, LOW, PRESETS, Preset
+from lrp_conform.cases.network_reference import WrittenNetwork, spelled
+from lrp_conform.cases.presets import HIGH, LOW, PRESETS, LibraryComposite
 from lrp_conform.making.recipes.common import Draw, Spec, integers
 
 
@@ -36,14 +36,14 @@ class NetworkRecipe:
 
     id: str
     architecture: Architecture
-    preset: Preset
+    preset: LibraryComposite
     nodes: list[Spec]
     rules: dict[str, Spec]
     also: tuple[str, ...] = ()
 
     @property
-    def asked(self) -> Asked:
-        return Asked(self.nodes, self.rules, self.architecture.inputs)
+    def asked(self) -> WrittenNetwork:
+        return WrittenNetwork(self.nodes, self.rules, self.architecture.inputs)
 
 
 # Networks -------------------------------------------------------------------------------------------------------------
