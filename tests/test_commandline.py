@@ -77,7 +77,7 @@ def test_the_version_is_the_packages(name: str, module: ModuleType, capsys: Prin
     assert capsys.readouterr().out.startswith(f"{name} {lrp_ref.__version__}")
 
 
-@pytest.mark.parametrize(("package", "name"), [("lrp_ref", "lrp-ref"), ("conformance", "lrp-conform")])
+@pytest.mark.parametrize(("package", "name"), [("lrp_ref", "lrp-ref"), ("lrp_conform", "lrp-conform")])
 def test_a_package_runs_as_its_command(package: str, name: str) -> None:
     run = subprocess.run([sys.executable, "-m", package, "nothing"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (2, "")
