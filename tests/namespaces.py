@@ -8,10 +8,13 @@ from array_api_compat import array_namespace
 from strategies import fits
 
 import lrp_ref as lrp
+from lrp_conform.cases import model
+from lrp_conform.cases.numbers import float_array
+from lrp_conform.cases.operators import OPERATORS
 
 Make = Callable[[np.ndarray], Any]
 
-RULES = {
+CHOSEN = {
     rule.name: rule
     for rule in (
         lrp.Zero(), lrp.Epsilon(0.1), lrp.AlphaBeta(2, 1), lrp.ZPlus(), lrp.ZPlusFast(), lrp.Gamma(0.25),
@@ -19,6 +22,31 @@ RULES = {
         lrp.Norm(), lrp.Pass(), lrp.Shares((0.25, 0.75)), lrp.Gradient(),
     )
 }  # fmt: skip
+RULES = {name: CHOSEN.get(name) or kind() for name, kind in lrp.RULES.items()}
+
+
+class Plainest:
+    """Chooses the plainest instance of an operator that nobody chose one of here."""
+
+    exact = False
+
+    def integer(self, low: int, high: int) -> int:
+        return low
+
+    def choice(self, values: Any) -> Any:
+        return values[0]
+
+    def tensor(self, shape: tuple[int, ...], among: Any = None) -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        data = [str(rng.choice(among)) if among else str(rng.integers(-3, 4)) for _ in range(int(np.prod(shape)))]
+        return {"shape": list(shape), "data": data}
+
+
+def plainest(op: str, make: Make) -> tuple[Any, tuple[int, ...], int]:
+    """An instance that the operator's row draws."""
+    node, inputs = OPERATORS[op].drawn(Plainest())
+    params = {name: make(float_array(data, "float64")) for name, data in node["params"].items()}
+    return model.layer(node, params), tuple(inputs[node["inputs"][0]]["shape"]), len(inputs)
 
 
 def layers(make: Make) -> dict[str, tuple[Any, tuple[int, ...], int]]:
@@ -30,7 +58,7 @@ def layers(make: Make) -> dict[str, tuple[Any, tuple[int, ...], int]]:
 
     positive = make(np.array([1.0, 2.0]))
     shape = (1, 2, 4)  # one shape where it does: a namespace that compiles meets few shapes
-    return {
+    chosen = {
         "dense": (lrp.Dense(drawn(2, 4), drawn(2)), (2, 4), 1),
         "conv": (lrp.Conv(drawn(4, 1, 2), drawn(4), stride=2, padding=((1, 0),), groups=2), shape, 1),
         "conv-transpose": (lrp.ConvTranspose(drawn(2, 2, 2), None, padding=1), shape, 1),
@@ -56,6 +84,7 @@ def layers(make: Make) -> dict[str, tuple[Any, tuple[int, ...], int]]:
         "dropout": (lrp.Dropout(), shape, 1),
         "softmax": (lrp.Softmax(), shape, 1),
     }
+    return {op: chosen[op] if op in chosen else plainest(op, make) for op in OPERATORS}
 
 
 LAYERS = tuple(layers(np.asarray))
@@ -65,7 +94,7 @@ def posed(op: str, make: Make) -> tuple[Any, tuple[Any, ...], Any]:
     """The layer of `op`, its inputs and the relevance that arrives, in the namespace of `make`."""
     layer, shape, count = layers(make)[op]
     rng = np.random.default_rng(1)
-    if op == "embedding":
+    if OPERATORS[op].indices:
         x: tuple[Any, ...] = (array_namespace(layer.weight).asarray(rng.integers(0, 3, shape)),)
     else:
         x = tuple(make(rng.normal(size=shape)) for _ in range(count))

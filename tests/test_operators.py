@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any, TypeVar
 
+import namespaces
 import numpy as np
 import pytest
 from jsonschema_rs import Draft202012Validator
@@ -18,6 +19,7 @@ from lrp_conform.cases.operators import OPERATORS
 from lrp_conform.cases.operators.functions import rational_functions
 from lrp_conform.cases.schema import schema
 from lrp_ref.layers.activation import FUNCTIONS
+from lrp_ref.layers.affine import affine_of
 from lrp_ref.stabilizers import KINDS
 
 Json = dict[str, Any]
@@ -149,3 +151,15 @@ def test_a_node_with_what_its_row_does_not_have_is_refused_in_one_line() -> None
         OPERATORS["dense"].build({}, {})
     with pytest.raises(ValueError, match="op is one of dense"):
         model.layer({"op": "linear", "attrs": {}}, {})
+
+
+def test_the_namespaces_are_asked_about_every_operator_and_rule() -> None:
+    assert set(namespaces.layers(np.asarray)) == set(OPERATORS)
+    assert set(namespaces.RULES) == set(lrp.RULES)
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+def test_a_row_alone_is_enough_for_the_namespaces(op: str) -> None:
+    layer, shape, count = namespaces.plainest(op, np.asarray)
+    x = np.zeros(shape, np.int64) if OPERATORS[op].indices else np.ones(shape)
+    assert affine_of(layer, (x,) * count).y.shape[0] == shape[0]
