@@ -19,7 +19,7 @@ from test_architecture import ORDERS, ROOT
 import lrp_conform.cli
 import lrp_ref as lrp
 import lrp_ref.cli
-from lrp_conform.candidates.sources import Source, load
+from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
 from lrp_conform.report import terminal
 from lrp_conform.running import runner
@@ -146,7 +146,7 @@ def network() -> None:
 
 def case() -> None:
     cases = [one for one in golden.load_file(golden.root() / "vectors" / "v0.json") if one.id == "v0.alpha2-beta1"]
-    candidates = load(source := Source())
+    candidates = load(source := CandidateSource())
     second = [one for one in candidates if one.name == "seeds/2-alpha-beta"]
     for one in candidates:
         one.close()
