@@ -50,6 +50,12 @@ class Rule(Protocol):
 
     name: what dialects know it by. bias: the modes it has a meaning for, the first by default. parts: its formula, from the
     weights W and inputs x in either representation, the bias b and the output y, both shaped as the output.
+
+    Optional: `reads_output`, False where the formula has no y, which is formed otherwise. `moves`, True where relevance only
+    changes place. `stabilizer`, the rule's own, else none. `fitted(inputs, shaped)`, the rule with its fields as these inputs
+    need them, else its numbers are converted. `padding`, and `on_padding(x, window, inputs, shaped)`: the same where padding
+    is "counted" as input, else `fitted`. `rescaled(parts)`, factors that depend on the parts' sums, which the bounds of a
+    network refuse. `formula`, `variants`, `note`: the parts in words, for the suite's pages; else none are written.
     """
 
     @property

@@ -2,6 +2,7 @@
 
 import doctest
 import pickle
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,19 @@ def test_the_examples_of_the_page_run_as_printed() -> None:
     found = doctest.testfile(str(DOCS), module_relative=False)
     assert found.attempted >= 15
     assert found.failed == 0
+
+
+ASKED = re.compile(r"(?:getattr|hasattr)\((?:\w+\.)*(rule|layer), \"(\w+)\"")
+OURS = {"empty_half", "groups"}  # fields of AlphaBeta and Conv, which no rule or layer of a user's own has to know
+
+
+@pytest.mark.parametrize(("what", "protocol"), [("rule", lrp.Rule), ("layer", lrp.Layer)])
+def test_what_the_package_asks_of_rules_and_layers_is_documented(what: str, protocol: type) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(lrp.__file__).parent.rglob("*.py")]
+    asked = {name for text in texts for kind, name in ASKED.findall(text) if kind == what} - OURS
+    assert len(asked) >= 5
+    for text in (protocol.__doc__ or "", DOCS.read_text(encoding="utf-8")):
+        assert [name for name in sorted(asked) if not re.search(rf"`{name}\b", text)] == []
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -58,7 +58,10 @@ class Layer(Protocol):
     parameter each (`*inputs` for any number), every one with the batch as its first axis; parameters are in their arithmetic.
 
     Optional: `drift`, how far the layer moves where x is off, `lrp_ref.layers.fixed` where its weights do not depend on x;
-    without it the bounds of a network are refused.
+    without it the bounds of a network are refused. `takes_indices`, True where x holds integers, else numbers. `selects`,
+    True where every output is one of its inputs, so that rules that only move relevance have a meaning; else these are
+    refused where an output mixes inputs. `batch_axes`, how many axes x has before a sample's, else any number. `padded(x)`,
+    the map with its padding made part of x and the window that pads; else a rule that counts padding finds none.
     """
 
     @property
