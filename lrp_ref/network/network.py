@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lrp_ref.network.explain import Explanation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network(Graph):
     """Nodes in an order in which every node follows what it reads; `inputs` and `outputs` are names.
 
