@@ -140,12 +140,12 @@ def test_the_root_holds_a_handful_of_modules(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder",
-    [path.parent for place in PLACES.values() for path in sorted(place.glob("*/__init__.py"))],
-    ids=lambda path: path.name,
+    "path",
+    [path for place in PLACES.values() for path in sorted([*place.glob("*/__init__.py"), *place.glob("*.py")])],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
 )
-def test_a_folder_says_in_one_line_what_it_is(folder: Path) -> None:
-    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+def test_a_folder_or_a_module_at_the_root_says_in_one_line_what_it_is(path: Path) -> None:
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert said
     assert 20 < len(said.splitlines()[0]) < 160
     assert said.splitlines()[0].endswith((".", ":"))
