@@ -28,7 +28,7 @@ from lrp_ref.arrays import Array, LRPError, Number, absolute, full, neg, number,
 from lrp_ref.boxes import bound, check_box
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import brief
-from lrp_ref.values import ByValue, held
+from lrp_ref.values import ByValue, fields_of
 
 Shaped = Callable[[tuple[Array, ...]], Any]  # arrays of the inputs' shapes, as a rule's formula has x
 
@@ -543,7 +543,7 @@ BIAS: dict[str, str] = {
 
 def conventions(rule: Any) -> dict[str, str]:
     """Every convention of `rule`, with the reference's value where none is given."""
-    return {name: value or CONVENTIONS[name][0][0] for name, value in held(rule).items() if name in CONVENTIONS}
+    return {name: value or CONVENTIONS[name][0][0] for name, value in fields_of(rule).items() if name in CONVENTIONS}
 
 
 def check_conventions(rule: Any) -> None:

@@ -26,10 +26,10 @@ class ByValue:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return equal(held(self), held(other))
+        return equal(fields_of(self), fields_of(other))
 
     def __hash__(self) -> int:
-        return hash((type(self), *(str(getattr(value, "shape", None)) for value in held(self).values())))
+        return hash((type(self), *(str(getattr(value, "shape", None)) for value in fields_of(self).values())))
 
 
 class Table(Mapping[str, V]):
@@ -51,7 +51,7 @@ class Table(Mapping[str, V]):
         return repr(self._rows)
 
 
-def held(value: Any) -> dict[str, Any]:
+def fields_of(value: Any) -> dict[str, Any]:
     """The fields of a dataclass, the attributes of any other object."""
     if is_dataclass(value):
         return {f.name: getattr(value, f.name) for f in fields(value)}

@@ -15,7 +15,7 @@ from oracle import explain
 from lrp_conform.cases import entries, golden
 from lrp_conform.cases.golden import GoldenError
 from lrp_conform.cases.operators import OPERATORS
-from lrp_conform.making.generate import generate, uid_of, written
+from lrp_conform.making.generate import documents, generate, uid_of
 from lrp_ref.rules import RULES
 
 Json = dict[str, Any]
@@ -60,7 +60,7 @@ def test_the_schema_is_a_schema_that_closes_every_object_and_describes_every_pro
     assert all(p.get("description") for p in described)
 
 
-@pytest.mark.parametrize(("name", "text"), written().items())
+@pytest.mark.parametrize(("name", "text"), documents().items())
 def test_what_is_written_from_the_tables_is_what_the_golden_directory_holds(name: str, text: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == text
 
@@ -225,7 +225,7 @@ def test_canonical_vector_has_the_numbers_derived_on_paper(name: str, relevance:
 @pytest.mark.slow
 def test_regenerating_gives_the_same_bytes() -> None:
     made = generate(workers=2)
-    assert set(made) == {*NAMES, "manifest.json", *written()}
+    assert set(made) == {*NAMES, "manifest.json", *documents()}
     assert [name for name, text in made.items() if (ROOT / name).read_bytes() != text.encode()] == []
 
 

@@ -74,7 +74,7 @@ def test_judging_again_gives_every_verdict_again() -> None:
     for run in (epsilon, lambda asked: {**epsilon(asked), "relevance": -epsilon(asked)["relevance"]}, lambda asked: None):
         found = run_of(results(candidate(run), EPSILON))
         again = offline.rejudge(found, ALL)
-        assert not offline.changed(found.results, again.results)
+        assert not offline.changed_results(found.results, again.results)
         assert [r.record() for r in again.results] == [r.record() for r in found.results]
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed: no pictur
 
 from lrp_ref.pictures import comparison, grid, heatmap, waterfall
 from lrp_ref.pictures.style import COLUMNS, DIVERGING
-from lrp_ref.pictures.waterfall import grouped, taken
+from lrp_ref.pictures.waterfall import grouped, node_rows
 
 RELEVANCE = np.array([[[1.0, -2.0], [0.0, 0.5]], [[2.0, -2.0], [0.0, 0.0]]])  # (C, H, W); sums 3, -4, 0, 0.5
 
@@ -197,7 +197,7 @@ def test_sixty_nodes_are_grouped_into_as_many_lines_as_asked_for() -> None:
 
 
 def test_groups_hold_neighbours_and_the_largest_stand_alone() -> None:
-    rows = taken(ledger({f"n{k}": (5.0 if k % 10 == 5 else 0.1, 0, 0) for k in range(30)}))
+    rows = node_rows(ledger({f"n{k}": (5.0 if k % 10 == 5 else 0.1, 0, 0) for k in range(30)}))
     found, threshold = grouped(rows, 7)
     assert [len(row.nodes) for row in found] == [5, 1, 9, 1, 9, 1, 4]
     assert threshold == 0.1

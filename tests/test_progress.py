@@ -9,7 +9,7 @@ import pytest
 from waiting import PATIENCE
 
 from lrp_ref.text.printable import printable
-from lrp_ref.text.progress import Bar, duration, progress, told, watched
+from lrp_ref.text.progress import Bar, duration, progress, progress_line, watched
 
 LOOP = """
 import sys
@@ -111,7 +111,7 @@ def test_watched_items_come_as_they_are() -> None:
     ],
 )
 def test_the_line_says_how_many_how_fast_and_how_long(args: tuple[str, int, int | None, int, float], line: str) -> None:
-    assert told(*args) == line
+    assert progress_line(*args) == line
 
 
 def test_durations_have_two_units() -> None:

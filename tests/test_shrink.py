@@ -18,8 +18,8 @@ from lrp_conform.cases import golden
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import exact_array, float_array, parse
 from lrp_conform.cases.question import Question, evaluate
-from lrp_conform.diagnosis.probes import asked as result_of
-from lrp_conform.diagnosis.question_as_case import posed
+from lrp_conform.diagnosis.probes import result_of
+from lrp_conform.diagnosis.question_as_case import case_of
 from lrp_conform.diagnosis.repro import repro
 from lrp_conform.diagnosis.shrink import NothingToShrink, shrink
 from lrp_conform.diagnosis.smaller import fewer, plainer, size
@@ -144,7 +144,7 @@ def test_every_smaller_question_is_smaller_or_plainer_and_well_posed() -> None:
         asked = 0
         for question in steps[:12]:
             with contextlib.suppress(ValueError):  # x outside of its box, for example
-                small = posed(question, "smaller")
+                small = case_of(question, "smaller")
                 asked += 1
                 assert small.expected_y.shape == tuple(question.inputs["relevance"]["shape"])
         assert asked > 4

@@ -40,7 +40,7 @@ class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
 
-    def told(self) -> str:
+    def choices(self) -> str:
         """The names, for a help text; empty where they need what is not installed."""
         try:
             return f"One of {', '.join(self.names())}."
@@ -60,7 +60,7 @@ class Option(click.Option):
         if record is None or not isinstance(self.type, OneOf):
             return record
         text, bracket, rest = record[1].partition("[default")
-        return record[0], f"{text.strip()} {self.type.told()} {bracket}{rest}".strip()
+        return record[0], f"{text.strip()} {self.type.choices()} {bracket}{rest}".strip()
 
 
 class Several(Option):
@@ -89,7 +89,7 @@ class Command(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             if isinstance(param, Argument):
-                names = param.type.told() if isinstance(param.type, OneOf) else ""
+                names = param.type.choices() if isinstance(param.type, OneOf) else ""
                 sections.setdefault("Arguments", []).append((param.make_metavar(ctx), f"{param.about} {names}".strip()))
             elif (record := param.get_help_record(ctx)) is not None:
                 sections.setdefault(getattr(param, "section", "Options"), []).append(record)

@@ -66,7 +66,7 @@ class Selection:
     def apply(self, u: Array) -> Array:
         return self.map.apply(u)
 
-    def given(self, best: Array) -> "Selection":
+    def with_output(self, best: Array) -> "Selection":
         """The same where the pooling's output is known."""
         return replace(self, best=lambda: best)
 

@@ -51,9 +51,9 @@ from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped, gamma
 from lrp_ref.arrays import Array, absolute, count_of, full, namespace, where
 from lrp_ref.layers.activation import softmax
 from lrp_ref.network.composite import Assign
-from lrp_ref.network.graph import Graph, inputs_of, told
+from lrp_ref.network.graph import Graph, inputs_of, naming
 from lrp_ref.network.node_bounds import as_float64, forward_error, relevance_errors
-from lrp_ref.network.start import chosen
+from lrp_ref.network.start import target_of
 from lrp_ref.propagation.gauges import in_float64
 
 
@@ -108,7 +108,7 @@ def network_bounds(
     R = {name: in_float64(a) for name, a in arriving.items()}
     e = {name: 0 * in_float64(values[name]) for name in net.inputs}
     for node in net.nodes:
-        with told(node):
+        with naming(node):
             given, errors = ([table[name] for name in inputs_of(node)] for table in (x, e))
             e[node.name] = forward_error(node.layer, given, errors, dtype)
     E = {name: 0 * r for name, r in R.items()}
@@ -117,7 +117,7 @@ def network_bounds(
         E[name] = seed_error(x[name], e[name], _of(target, name), _of(seed, name, "logit"), dtype)
     for node in reversed(net.nodes):
         E[node.name] = capped(E[node.name] + _summed(messages.pop(node.name), dtype))
-        with told(node):
+        with naming(node):
             given, errors = ([table[name] for name in inputs_of(node)] for table in (x, e))
             at_node = {"relevance": R[node.name], "E": E[node.name], "e_y": e[node.name]}
             found = relevance_errors(rules[node.name], node.layer, given, errors, dtype=dtype, **at_node)
@@ -126,7 +126,7 @@ def network_bounds(
             messages[name].append(M)
     for name in net.inputs:
         E[name] = capped(E[name] + _summed(messages.pop(name), dtype))
-    at = {name: where(E[name] < LARGEST, E[name], float("inf")) for name in net.named("all")}
+    at = {name: where(E[name] < LARGEST, E[name], float("inf")) for name in net.names_at("all")}
     silent = tuple(name for name in at if _largest(at[name]) > _largest(absolute(R[name])) / 10)
     single = at[net.inputs[0]] if len(net.inputs) == 1 else {name: at[name] for name in net.inputs}
     return NetworkBounds(dtype, single, at, e, silent)
@@ -145,7 +145,7 @@ def seed_error(y: Array, e: Array, target: Any, seed: Any, dtype: str) -> Array:
         error = s * (xp.expm1(2 * xp.max(e, axis=1, keepdims=True)) + gamma(y.shape[1] + 16, u))
     argmax = (target is None and not given) or (isinstance(target, str) and target == "argmax")
     index = target if argmax or target is None or not hasattr(target, "dtype") else as_float64(target)
-    t = chosen(y, index) if argmax or target is not None else full(y.shape, 1, y)
+    t = target_of(y, index) if argmax or target is not None else full(y.shape, 1, y)
     E = absolute(t) * error + (u * absolute(t * s) if given or target is not None else 0)
     if not argmax:
         return E

@@ -15,8 +15,8 @@ from lrp_ref.network.graph import Graph, Node, inputs_of
 from lrp_ref.propagation.propagate import Result, propagate
 from lrp_ref.rules import RULE
 from lrp_ref.stabilizers import Stabilizer
-from lrp_ref.text.printing import brief, given
-from lrp_ref.values import ByValue, changed, held, refuse_lacking
+from lrp_ref.text.printing import brief, brief_fields
+from lrp_ref.values import ByValue, changed, fields_of, refuse_lacking
 
 REMEDIES = {
     Softmax: ", or strip it with lrp_ref.transforms.strip_softmax",
@@ -66,7 +66,7 @@ class Assign(ByValue):
         kind = " | ".join(getattr(k, "__name__", str(k)) for k in kinds)
         held = {f.name: getattr(self, f.name) for f in fields(self)[2:]}
         said = [f"{name}={_told(value)}" for name, value in held.items() if value not in (None, {}, "*")]
-        return ", ".join([given(self.rule), *[kind] * bool(kind), *said])
+        return ", ".join([brief_fields(self.rule), *[kind] * bool(kind), *said])
 
     def matches(self, net: Graph) -> set[str]:
         """The names of the nodes this entry is for."""
@@ -94,7 +94,7 @@ class Assign(ByValue):
 
     def seen(self, layer: Any) -> Layer:
         """The layer as relevance sees it."""
-        unknown = set(self.sees) - set(held(layer)) if self.sees else set()
+        unknown = set(self.sees) - set(fields_of(layer)) if self.sees else set()
         if unknown:
             raise LRPError(f"Assign: {type(layer).__name__} has no {', '.join(sorted(unknown))}; limit the entry with kind=")
         seen: Layer = changed(layer, dict(self.sees))
@@ -141,7 +141,7 @@ def _told(value: Any) -> str:
     """A convention, in short: dialects by name, stabilisers by kind and epsilon."""
     if isinstance(value, Stabilizer):
         return value.kind if value.kind == "none" else f"{value.kind} {brief(value.epsilon)}"
-    return value.name if isinstance(value, Dialect) else given(value)
+    return value.name if isinstance(value, Dialect) else brief_fields(value)
 
 
 def resolved(composite: "Composite | str") -> "Composite":

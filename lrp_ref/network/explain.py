@@ -19,8 +19,8 @@ import numpy as np
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import Array, LRPError, absolute, all_finite, checked, full, is_exact, namespace
 from lrp_ref.network.composite import Assign, Composite, resolved
-from lrp_ref.network.graph import Graph, Node, inputs_of, run, told
-from lrp_ref.network.start import seeded
+from lrp_ref.network.graph import Graph, Node, inputs_of, naming, run
+from lrp_ref.network.start import start_relevance
 from lrp_ref.propagation.gauges import in_float64
 from lrp_ref.propagation.ledger import Ledger, NetworkLedger, NodeAccount
 from lrp_ref.values import refuse_lacking
@@ -88,10 +88,10 @@ def explain(
         example = "lrp_ref.composites.zennit.epsilon_plus()"
         raise LRPError(f"composite: expected a Composite, such as {example}; got {composite!r}"[:200])
     refuse_lacking("composite", composite, ("assign(net)",), "lrp_ref.Composite([lrp_ref.Assign(rule)])", "lrp_ref.Composite")
-    rules, wanted = composite.assign(net), net.named(at)
-    values = run(net, net.given(x), net.named("all"), progress)
+    rules, wanted = composite.assign(net), net.names_at(at)
+    values = run(net, net.named_inputs(x), net.names_at("all"), progress)
     outputs = {name: values[name] for name in net.outputs}
-    seeds = started(outputs, target, seed)
+    seeds = start_relevances(outputs, target, seed)
     judged = _dtype(bounds, outputs) if bounds else None
     arriving: dict[str, Array] = dict(seeds)
     seen: dict[str, Array] = {}  # the relevance at every node whose relevance is kept
@@ -160,7 +160,7 @@ def backward(net: Graph, rules: Mapping[str, Assign], values: dict[str, Array], 
     for node in reversed(net.nodes):
         value = values.pop(node.name)
         relevance = arriving.pop(node.name) if node.name in arriving else full(value.shape, 0, value)
-        with told(node):
+        with naming(node):
             found = rules[node.name].propagate(node.layer, tuple(values[name] for name in inputs_of(node)), relevance, value)
             for name, r in zip(inputs_of(node), found.relevance, strict=True):
                 arriving[name] = summed(arriving[name], r) if name in arriving else r
@@ -176,7 +176,7 @@ def summed(a: Array, b: Array) -> Array:
     return total
 
 
-def started(outputs: Mapping[str, Array], target: Any, seed: Any) -> dict[str, Array]:
+def start_relevances(outputs: Mapping[str, Array], target: Any, seed: Any) -> dict[str, Array]:
     """The relevance that starts at every output: target and seed for one, name -> target or seed for several."""
     named = {what: given for what, given in (("target", target), ("seed", seed)) if isinstance(given, Mapping)}
     for what, given in named.items():
@@ -193,7 +193,7 @@ def started(outputs: Mapping[str, Array], target: Any, seed: Any) -> dict[str, A
         s = seed.get(name, "logit") if isinstance(seed, Mapping) else seed
         try:
             with np.errstate(over="ignore"):  # what overflows is refused
-                seeds[name] = checked("target times seed", seeded(outputs[name], t, s))
+                seeds[name] = checked("target times seed", start_relevance(outputs[name], t, s))
         except LRPError as error:
             raise LRPError(f"output {name!r}: {error}") from None
     return seeds
@@ -201,9 +201,9 @@ def started(outputs: Mapping[str, Array], target: Any, seed: Any) -> dict[str, A
 
 def repeated(net: Graph, x: Any, rules: Mapping[str, Assign], target: Any, seed: Any) -> Iterator[Step]:
     """The steps of an explanation, once more: what was not kept the first time."""
-    values = run(net, net.given(x), net.named("all"))
+    values = run(net, net.named_inputs(x), net.names_at("all"))
     outputs = {name: values[name] for name in net.outputs}
-    return backward(net, rules, values, started(outputs, target, seed))
+    return backward(net, rules, values, start_relevances(outputs, target, seed))
 
 
 def tolerance(net: Graph, steps: Iterator[Step]) -> Array:
@@ -211,7 +211,7 @@ def tolerance(net: Graph, steps: Iterator[Step]) -> Array:
 
     The sum of the nodes' own tolerances, of the roundings of sums over readers, and of those of the account's sums.
     """
-    readers = {name: len(net.readers(name)) + 1 for name in net.named("all")}
+    readers = {name: len(net.readers(name)) + 1 for name in net.names_at("all")}
     total: Any = 0
     for step in steps:
         batch, ledger = step.relevance.shape[0], step.ledger

@@ -14,7 +14,7 @@ from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
 from lrp_ref.layers import Activation, Flatten, MaxPool
 from lrp_ref.layers.affine import LAYER, Layer, arity
 from lrp_ref.propagation.settle import output
-from lrp_ref.text.printing import given
+from lrp_ref.text.printing import brief_fields
 from lrp_ref.values import refuse_lacking
 
 
@@ -58,7 +58,7 @@ class Graph:
     def __str__(self) -> str:
         """A line per node: its name, its layer, and what it reads."""
         width = max(len(node.name) for node in self.nodes)
-        rows = [f"  {node.name:{width}}  {given(node.layer)} of {', '.join(inputs_of(node))}" for node in self.nodes]
+        rows = [f"  {node.name:{width}}  {brief_fields(node.layer)} of {', '.join(inputs_of(node))}" for node in self.nodes]
         return "\n".join([f"network: {', '.join(self.inputs)} -> {', '.join(self.outputs)}", *rows])
 
     def __getitem__(self, name: str) -> Node:
@@ -78,11 +78,11 @@ class Graph:
         Returns an array, or name -> array where the network has several outputs or `at` names what is wanted: nodes,
         inputs, or "all". Raises `LRPError` with the node's name for whatever a layer refuses.
         """
-        kept = self.outputs if at is None else self.named(at)
-        values = run(self, self.given(x), kept)
+        kept = self.outputs if at is None else self.names_at(at)
+        values = run(self, self.named_inputs(x), kept)
         return values[self.outputs[0]] if at is None and len(self.outputs) == 1 else {name: values[name] for name in kept}
 
-    def given(self, x: Any) -> dict[str, Array]:
+    def named_inputs(self, x: Any) -> dict[str, Array]:
         """x as name -> array, one for every input."""
         if not isinstance(x, Mapping):
             if len(self.inputs) > 1 or isinstance(x, tuple | list):
@@ -103,7 +103,7 @@ class Graph:
             raise LRPError(f"x: expected one batch size, got {', '.join(f'{n} {b[0]}' for n, b in batches.items())}")
         return {name: x[name] for name in self.inputs}
 
-    def named(self, at: Iterable[str]) -> tuple[str, ...]:
+    def names_at(self, at: Iterable[str]) -> tuple[str, ...]:
         """`at` as names of nodes and inputs; "all" is every one of them."""
         known = (*self.inputs, *(node.name for node in self.nodes))
         if at == "all":
@@ -126,7 +126,7 @@ def run(
     """
     values, kept = dict(given), set(kept)
     for node, done in zip(net.nodes, _last_read(net), strict=True):
-        with told(node):
+        with naming(node):
             _refuse_single(node.layer, values[inputs_of(node)[0]])
             known = not any(name in given for name in inputs_of(node))  # what a node returned is finite
             values[node.name] = output(node.layer, *(values[name] for name in inputs_of(node)), trusted=known)
@@ -144,7 +144,7 @@ def inputs_of(node: Node) -> tuple[str, ...]:
     return tuple(node.inputs or ())
 
 
-class told:
+class naming:
     """Puts the node's name before what its layer refuses."""
 
     def __init__(self, node: Node) -> None:
@@ -204,7 +204,7 @@ def _linked(nodes: list[Any], first: Sequence[str]) -> list[Node]:
             raise LRPError(f"Network: expected nodes such as Node('conv1', layer), got {type(node).__name__}")
         if not isinstance(node.name, str) or not node.name:
             raise LRPError(f"Network: expected a node's name as a string, got {node.name!r}")
-        with told(node):
+        with naming(node):
             refuse_lacking("layer", node.layer, LAYER, "lrp_ref.Dense(weight)", "lrp_ref.Layer")
         before = [n.name for n in linked[-1:]] or list(first)
         inputs = before if node.inputs is None else [node.inputs] if isinstance(node.inputs, str) else list(node.inputs)

@@ -21,7 +21,7 @@ from lrp_ref.network.composite import Assign
 from lrp_ref.propagation.gauges import constant_work, fan, in_float64, underflow
 from lrp_ref.propagation.settle import Problem, entered, settle
 from lrp_ref.propagation.shares import Share, as_tuple, normalized, stated
-from lrp_ref.values import changed, held
+from lrp_ref.values import changed, fields_of
 
 
 def forward_error(layer: Layer, given: Sequence[Array], errors: Sequence[Array], dtype: str) -> Array:
@@ -274,7 +274,7 @@ def _ends(problem: Problem, d: Array, D: Array, delta: Array) -> Iterator[Array]
 
 def in_float64_fields(value: Any) -> Any:
     """A layer or rule with its float and exact arrays in float64."""
-    return changed(value, {name: in_float64(a) for name, a in held(value).items() if hasattr(a, "shape")})
+    return changed(value, {name: in_float64(a) for name, a in fields_of(value).items() if hasattr(a, "shape")})
 
 
 def as_float64(a: Array) -> Array:

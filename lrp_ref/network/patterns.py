@@ -99,7 +99,7 @@ def fit_patterns(
     masks = {node.name: _mask(net, node, mask) for node in nodes}
     found: dict[str, list[PatternStatistics]] = {}
     for done, x in enumerate(watched(batches, "batches") if progress is None else batches, start=1):
-        values = run(net, net.given(x), net.named("all"))
+        values = run(net, net.named_inputs(x), net.names_at("all"))
         for node in nodes:
             rows = _rows(node.layer, values[inputs_of(node)[0]])
             new = [pattern_statistics(w, x, masks[node.name]) for w, x in zip(_groups(node.layer), rows, strict=True)]

@@ -17,7 +17,7 @@ from lrp_ref.layers.activation import softmax
 SEEDS = ("logit", "one", "probability")
 
 
-def seeded(y: Array, target: Any, seed: Any) -> Array:
+def start_relevance(y: Array, target: Any, seed: Any) -> Array:
     """The relevance R = t s that starts at the output y (N, C, *rest), of y's shape.
 
     target: a class, an integer array (N,) or (N, *rest), "argmax" (the first where classes tie), or t itself as an
@@ -29,10 +29,10 @@ def seeded(y: Array, target: Any, seed: Any) -> Array:
     s = _shaped("seed", seed, y) if given else _named(seed, y)
     if target is None and given:
         return 1 * s  # another array: relevance that only moves must not come back as the caller's own
-    return chosen(y, target) * s
+    return target_of(y, target) * s
 
 
-def chosen(y: Array, target: Any) -> Array:
+def target_of(y: Array, target: Any) -> Array:
     """The target t, of y's shape."""
     if target is None or (isinstance(target, str) and target == "argmax"):
         return one_hot(y, namespace(y).argmax(y, axis=1))

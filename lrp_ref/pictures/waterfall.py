@@ -39,7 +39,7 @@ def waterfall(ledger: NetworkLedger, *, title: str = "", most: int = 24) -> Any:
     """
     if most < 3:
         raise LRPError(f"most: expected at least 3 lines, got {most}")
-    every = taken(ledger)
+    every = node_rows(ledger)
     shown = [row for row in every if row.size]
     totals = {name: float(value) for name, value in ledger.totals().items()}  # type: ignore[arg-type]
     largest = max(abs(totals["arrived"]), abs(totals["received"]), *(row.size for row in every))
@@ -61,7 +61,7 @@ def waterfall(ledger: NetworkLedger, *, title: str = "", most: int = 24) -> Any:
     return fig
 
 
-def taken(ledger: NetworkLedger) -> list[Row]:
+def node_rows(ledger: NetworkLedger) -> list[Row]:
     """A row per node, from the output to the input."""
     return [
         Row((node,), {name: float(columns[name]) for name in COLUMNS})  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from lrp_ref.layers.affine import LAYER, affine_of, arity
 from lrp_ref.layers.maps import Routed
 from lrp_ref.rules import RULE, Rule, Shaped, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
-from lrp_ref.values import brief, changed, held, refuse_lacking
+from lrp_ref.values import brief, changed, fields_of, refuse_lacking
 
 REPRESENTATIONS = ("structured", "explicit", "sparse")
 MOST_ENTRIES = 2**27  # of an explicit matrix: a gigabyte in float64
@@ -144,7 +144,7 @@ def _reference(layer: Any, given: tuple[Array, ...]) -> tuple[str, Array]:
 def _given(affine: Affine, lead: tuple[int, ...], output: Array) -> Affine:
     """The layer at its inputs, with its output believed."""
     y = namespace(output).reshape(output, (prod(lead), *output.shape[len(lead) :]))
-    affine = replace(affine, maps=tuple(m.given(y) if hasattr(m, "given") else m for m in affine.maps), output=y)
+    affine = replace(affine, maps=tuple(m.with_output(y) if hasattr(m, "with_output") else m for m in affine.maps), output=y)
     if tuple(affine.y.shape) != affine.shape:
         raise LRPError(f"output: expected shape {(*lead, *affine.shape[1:])}, got {tuple(output.shape)}")
     return affine
@@ -214,7 +214,7 @@ def in_arithmetic(rule: Any, inputs: tuple[Array, ...], shaped: Shaped) -> Any:
     """The rule with its numbers converted once to the arithmetic of x."""
     if hasattr(rule, "fitted"):
         return rule.fitted(inputs, shaped)
-    numbers = {name: value for name, value in held(rule).items() if is_number(value)}
+    numbers = {name: value for name, value in fields_of(rule).items() if is_number(value)}
     return changed(rule, {name: number(value, inputs[0], f"{type(rule).__name__}.{name}") for name, value in numbers.items()})
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from lrp_ref.arrays import Array, LRPError, checked, is_exact, namespace
 from lrp_ref.blas import alone
 from lrp_ref.composites import Composite
-from lrp_ref.network.explain import backward, single, started
+from lrp_ref.network.explain import backward, single, start_relevances
 from lrp_ref.network.graph import run
 from lrp_ref.network.network import Network
 from lrp_ref.propagation.ledger import NodeAccount
@@ -162,9 +162,9 @@ def relevance(plan: Plan, images: Mapping[int, Array]) -> tuple[Any, dict[int, R
     net, numbers = plan.net, list(images)
     rules = plan.composite.assign(net)
     x = namespace(images[numbers[0]]).stack(list(images.values()))
-    values = run(net, net.given(x), net.named("all"))
+    values = run(net, net.named_inputs(x), net.names_at("all"))
     outputs = {name: values[name] for name in net.outputs}
-    arriving = started(outputs, of(plan.target, numbers), of(plan.seed, numbers))
+    arriving = start_relevances(outputs, of(plan.target, numbers), of(plan.seed, numbers))
     seeds, accounts = dict(arriving), dict[str, NodeAccount]()
     for step in backward(net, rules, values, arriving):
         if plan.ledger:

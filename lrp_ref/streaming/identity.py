@@ -27,10 +27,10 @@ def digest(value: Any) -> str:
     return sha.hexdigest()
 
 
-def told(value: Any) -> Any:
+def short_or_digest(value: Any) -> Any:
     """A target or a seed as `run.json` has it: itself where it is short, else its digest."""
     if isinstance(value, Mapping):
-        return {str(name): told(one) for name, one in value.items()}
+        return {str(name): short_or_digest(one) for name, one in value.items()}
     return value if value is None or isinstance(value, str | int | float) else digest(value)
 
 

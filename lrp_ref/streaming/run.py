@@ -15,7 +15,7 @@ from lrp_ref.network.composite import resolved
 from lrp_ref.network.network import Network
 from lrp_ref.streaming.batch import Job, Plan, floating, tried
 from lrp_ref.streaming.folder import Explanations, opened
-from lrp_ref.streaming.identity import arithmetic, digest, on_host, told
+from lrp_ref.streaming.identity import arithmetic, digest, on_host, short_or_digest
 from lrp_ref.streaming.schedule import here, on_cluster
 from lrp_ref.streaming.sources import Source, Stream, batches, source
 from lrp_ref.text.progress import Bar
@@ -161,8 +161,8 @@ def _identity(plan: Plan, found: Source, first: Job) -> dict[str, Any]:
         "network": digest(plan.net),
         "composite": plan.composite.name,
         "rules": digest(plan.composite),
-        "target": told(plan.target),
-        "seed": told(plan.seed),
+        "target": short_or_digest(plan.target),
+        "seed": short_or_digest(plan.seed),
         "images": found.count,
         "shape": plan.shape,
         "dtype": plan.dtype,

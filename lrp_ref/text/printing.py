@@ -27,7 +27,7 @@ def summary(value: Any) -> str:
     return f"{type(value).__name__}({', '.join(parts)})"
 
 
-def given(value: Any) -> str:
+def brief_fields(value: Any) -> str:
     """A rule, a layer or another parameter: `brief`, and of a frozen value only the fields that are given."""
     if (
         not is_dataclass(value)

@@ -64,7 +64,7 @@ class _Drawn(Bar):
         if self.in_a_line or (now - self._shown < GLANCE and self._done != self._total):
             return
         self._shown = now
-        text = told(self._what, self._done, self._total, self._done - (self._before or 0), now - self._begun)
+        text = progress_line(self._what, self._done, self._total, self._done - (self._before or 0), now - self._begun)
         line = " ".join(printable(text).split())[: shutil.get_terminal_size().columns - 1]
         self._stream.write(f"\r{line:{self._width}}")
         self._stream.flush()
@@ -115,7 +115,7 @@ def watched(items: Iterable[T], what: str) -> Iterator[T]:
             bar()
 
 
-def told(what: str, done: int, total: int | None, new: int, seconds: float) -> str:
+def progress_line(what: str, done: int, total: int | None, new: int, seconds: float) -> str:
     """The line; `new` of the steps were done in these seconds."""
     if total:
         full = CELLS * min(done, total) // total

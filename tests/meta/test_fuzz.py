@@ -17,7 +17,7 @@ import lrp_ref as lrp
 from lrp_conform.cases.golden import GoldenError, uid_of
 from lrp_conform.cli import main
 from lrp_conform.making import derivations, generate
-from lrp_conform.making.derivations import compared
+from lrp_conform.making.derivations import disagreements
 from lrp_conform.making.golden_text import case_text, file_text
 from lrp_conform.making.recipes import found as filed
 from lrp_conform.making.recipes import vectors
@@ -156,7 +156,7 @@ def test_what_is_filed_becomes_a_golden_group(tmp_path: Path, monkeypatch: pytes
     recipe = filed.recipe(vectors.recipes()["vectors/v0"][0].question, "a story")
     filed.append(filed.PATH, recipe)
     assert generate.recipes() == {"found/found": [recipe]}
-    assert set(generate.generate(workers=1)) == {"found/found.json", "manifest.json", *generate.written()}
+    assert set(generate.generate(workers=1)) == {"found/found.json", "manifest.json", *generate.documents()}
 
 
 def test_the_same_seed_asks_the_same_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,11 +270,11 @@ def test_a_wheel_has_no_second_oracle_and_says_so(tmp_path: Path, monkeypatch: p
 
 def test_relevance_that_all_derivations_lose_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     question = vectors.recipes()["vectors/v0"][0].question
-    assert compared(question) == (True, None)
+    assert disagreements(question) == (True, None)
     accounts = {name: derive(question) for name, derive in derivations.derivations(question).items()}
     wrong = {**accounts["explicit"], "ledger dropped": ([1, 1], [accounts["explicit"]["ledger dropped"][1][0] + 1])}
     monkeypatch.setattr(derivations, "derivations", lambda q: dict.fromkeys(accounts, lambda asked: wrong))
-    answered, found = compared(question)
+    answered, found = disagreements(question)
     assert answered
     assert found is not None
     assert found.about == "ledger of sample"

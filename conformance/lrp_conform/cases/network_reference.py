@@ -89,7 +89,7 @@ def reader(dtype: str | None) -> Any:
     return exact_array if dtype is None else lambda data: float_array(data, dtype)
 
 
-def spelled(nodes: list[Json], composite: Composite) -> tuple[list[Json], dict[str, Json]]:
+def explicit_rules(nodes: list[Json], composite: Composite) -> tuple[list[Json], dict[str, Json]]:
     """The nodes as relevance sees them, and one rule entry per node with every convention the composite gives it."""
     net = unbiased(WrittenNetwork(nodes, {}, {name: {} for name in _read_from_outside(nodes)}).network())
     assigned = composite.assign(net)

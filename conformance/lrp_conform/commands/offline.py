@@ -31,7 +31,7 @@ def rejudge(folder: Path, out: Path, overwrite: bool) -> None:
     before = read(folder)
     after = offline.rejudge(before, golden.load_all())
     _write(after, out, overwrite)
-    different = offline.changed(before.results, after.results)
+    different = offline.changed_results(before.results, after.results)
     print(f"{len(after.results)} results judged again, {len(different)} verdicts changed")
     for old, new in different[:20]:
         print(f"  {new.candidate} {new.dtype} {new.case}: {_said(old)} -> {_said(new)}")

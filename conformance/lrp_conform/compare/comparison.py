@@ -123,7 +123,7 @@ def compare(
     """
     name = composite if isinstance(composite, str) else composite.name
     composite = resolved(composite)
-    arrays = {name: in_float64(a) for name, a in net.given(x).items()}
+    arrays = {name: in_float64(a) for name, a in net.named_inputs(x).items()}
     target, seed = _wide(target), _wide(seed)
     rules = composite.assign(net)
     checked(net, given, net.forward(arrays, at="all"))
@@ -197,12 +197,12 @@ def show(found: Comparison, out: "Console") -> None:
     out.print(
         Text.assemble(f"{found.library} beside {found.composite}, {found.dtype}: ", (found.verdict, STYLES[found.verdict]))
     )
-    for line in said(found):
+    for line in headlines(found):
         out.print(Text(printable(line)), soft_wrap=True)
     out.print(table(found))
 
 
-def said(found: Comparison) -> list[str]:
+def headlines(found: Comparison) -> list[str]:
     """What a reader wants to know first, a line each."""
     lines = [_forward(found)]
     for c in found.whole:

@@ -71,7 +71,7 @@ def _by_node(net: Network, x: Array, relevance: Mapping[str, Array], values: Map
 
 def _homes(net: Network, names: Iterable[str]) -> dict[str, str]:
     """Name -> the node of that name, or the last that computes something in the layer "model/<name>/..."."""
-    known, found = net.named("all"), dict[str, str]()
+    known, found = net.names_at("all"), dict[str, str]()
     for name in names:
         scoped = [n.name for n in net.nodes if name in n.name.split("/")[:-1] and not isinstance(n.layer, Permute)]
         if name in known or scoped:

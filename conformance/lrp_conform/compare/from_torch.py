@@ -19,7 +19,7 @@ from lrp_ref.composites import Composite
 from lrp_ref.composites.presets import PresetCall, parsed
 from lrp_ref.layers import BatchNorm
 from lrp_ref.network.network import Network
-from lrp_ref.network.start import seeded
+from lrp_ref.network.start import start_relevance
 from lrp_ref.propagation.gauges import in_float64
 from lrp_ref.transforms import merge_batch_norm as merged
 
@@ -71,7 +71,7 @@ def compare_torch(
     shapes = {name: a.shape for name, a in net.forward(in_float64(arrays), at="all").items()}
     if isinstance(attribute, str):
         asked = _own(attribute, composite)
-        question = Request(deepcopy(model), x, asked, seeded(y, target, seed), target, seed, canonizers)
+        question = Request(deepcopy(model), x, asked, start_relevance(y, target, seed), target, seed, canonizers)
         library = asked.preset.library
         calls, relevance = EXPLAINERS[library](question, calls)
         given = matched(net, calls, shapes, relevance, library)

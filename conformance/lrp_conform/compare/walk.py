@@ -24,8 +24,8 @@ from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped
 from lrp_ref.arrays import Array
 from lrp_ref.composites import Assign
 from lrp_ref.network.bounds import seed_error
-from lrp_ref.network.explain import started
-from lrp_ref.network.graph import Node, inputs_of, told
+from lrp_ref.network.explain import start_relevances
+from lrp_ref.network.graph import Node, inputs_of, naming
 from lrp_ref.network.network import Network
 from lrp_ref.network.node_bounds import forward_error, relevance_errors
 from lrp_ref.propagation.settle import output
@@ -80,7 +80,7 @@ class Walk:
         for node in self.net.nodes:
             name = node.name
             reads, errors = ([table[read] for read in inputs_of(node)] for table in (found.at, found.e))
-            with told(node):
+            with naming(node):
                 y = output(node.layer, *reads)
                 e = forward_error(node.layer, reads, errors, self.dtype)
             found.own[name], found.e_own[name] = found.at[name], found.e[name] = y, e
@@ -93,9 +93,9 @@ class Walk:
 
     def backward(self, values: Values, target: Any, seed: Any) -> list[ValueCheck]:
         """A check of every relevance the library gave, from the outputs to the inputs."""
-        sent: dict[str, list[Sent]] = {name: [] for name in self.net.named("all")}
+        sent: dict[str, list[Sent]] = {name: [] for name in self.net.names_at("all")}
         checks: list[ValueCheck] = []
-        for name, r in started({name: values.at[name] for name in self.net.outputs}, target, seed).items():
+        for name, r in start_relevances({name: values.at[name] for name in self.net.outputs}, target, seed).items():
             B = seed_error(values.at[name], values.e[name], _of(target, name, None), _of(seed, name, "logit"), self.dtype)
             B = B + 8 * UNIT_ROUNDOFF[self.dtype] * np.abs(r)  # the library computes its seed at its own precision
             sent[name].append(_fixed((SEED,), r, B))
@@ -119,7 +119,7 @@ class Walk:
         def by_rule(
             rule: Assign, given: Array, E: Callable[[], Array]
         ) -> list[tuple[Array, Callable[[], tuple[Array, Array]]]]:
-            with told(node), np.errstate(all="ignore"):
+            with naming(node), np.errstate(all="ignore"):
                 found = rule.propagate(node.layer, reads, given, y).relevance
             errors_of = cache(lambda: relevance_errors(rule, node.layer, reads, errors, given, E(), e_y, self.dtype))
             return [(r, lambda k=k: errors_of()[k]) for k, r in enumerate(found)]  # type: ignore[misc]
@@ -136,7 +136,7 @@ class Walk:
         lost = arrived.B.max(initial=0) > np.abs(R).max(initial=0)  # nothing is proved from here on: spare the work
         messages = []
         for k, (relevance, bound) in enumerate(by_rule(self.rules[node.name], R, lambda: arrived.B)):
-            with told(node):
+            with naming(node):
                 B, work = (LARGEST + 0 * relevance, np.abs(relevance)) if lost else bound()
             messages.append(Sent(by, relevance, B, work, otherwise(k)))
         return messages

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from lrp_conform.cases.layer import Case
 from lrp_conform.diagnosis.forms import MEANING
-from lrp_conform.diagnosis.inference import Inference, Shown, infer, nearest, shown
+from lrp_conform.diagnosis.inference import Inference, Shown, infer, nearest, readable_answers
 from lrp_conform.diagnosis.precision import precision
-from lrp_conform.diagnosis.readings import AS_ASKED, asked, family
+from lrp_conform.diagnosis.readings import AS_ASKED, family, own_value
 from lrp_conform.diagnosis.spans import Span, short
 from lrp_conform.judging.changes import WEIGHTED
 from lrp_conform.judging.deviations import BY_NAME
@@ -57,7 +57,7 @@ def card(results: list[CaseResult], cases: dict[str, Case], one_hot: bool = Fals
     answers is what the candidate does. `one_hot`: the relevances were composed, which costs three more roundings.
     """
     seen: list[_Seen] = []
-    for (name, op, _, _), answers in _grouped(shown(results, cases, one_hot)).items():
+    for (name, op, _, _), answers in _grouped(readable_answers(results, cases, one_hot)).items():
         found = infer(answers)
         if found is not None:
             passes = name == "pass" and dict(found.best[0].reading).get("rule", AS_ASKED) == AS_ASKED
@@ -102,15 +102,15 @@ def _of(name: str, op: str) -> str:
 def _conventions(name: str, op: str, each: Inference) -> Iterator[_Seen]:
     question, reading = each.answers[0].case.question, dict(each.best[0].reading)
     for topic in reading:
-        values, deciding = each.told(topic)
+        values, deciding = each.values_of(topic)
         own = LABELS.get(topic, {}).get(op)
-        shared = topic == "rule" and asked(question, topic) != AS_ASKED
+        shared = topic == "rule" and own_value(question, topic) != AS_ASKED
         label, of = (own, "") if own else ("shares" if shared else TOPICS.get(topic, topic), _of(name, op))
         values = [v for v in values if v in (AS_ASKED, UNSAID.get(label))] or values
         if topic in ("branch", "at_zero") and reading["gamma"] != "generalized":
             continue
         ids = tuple(a.case.id for a in deciding)
-        yield _seen(label, of, asked(question, topic), values, ids, each)
+        yield _seen(label, of, own_value(question, topic), values, ids, each)
 
 
 def _seen(

@@ -74,7 +74,7 @@ class Inference:
         """Whether the best fit reproduces more answers than it contradicts."""
         return 2 * self.best[0].score > len(self.answers)
 
-    def told(self, topic: str) -> tuple[list[str], list[Shown]]:
+    def values_of(self, topic: str) -> tuple[list[str], list[Shown]]:
         """The values of a convention that fit best, and the answers that told them from the others."""
         values = list(dict.fromkeys(dict(fit.reading)[topic] for fit in self.best))
         others = [fit for fit in self.tried if dict(fit.reading)[topic] not in values]
@@ -92,7 +92,7 @@ def nearest(inference: Inference) -> str | None:
     return None
 
 
-def shown(results: Iterable[CaseResult], cases: dict[str, Case], one_hot: bool = False) -> list[Shown]:
+def readable_answers(results: Iterable[CaseResult], cases: dict[str, Case], one_hot: bool = False) -> list[Shown]:
     """The answers that conventions can be read off: of the right shape, at the finest format asked, the smallest first."""
     usable = []
     for r in results:

@@ -53,7 +53,7 @@ def affine(forward: Callable[[Array], Array], x: Array) -> SampleMatrices:
     return found
 
 
-def given(jacobian: Callable[[Array], Array], y: Array, x: Array) -> SampleMatrices:
+def from_jacobian(jacobian: Callable[[Array], Array], y: Array, x: Array) -> SampleMatrices:
     """The matrix of a piecewise linear model at every sample: W by the user's framework, b = y - W x."""
     flat = x.reshape(len(x), -1).astype(np.float64)
     weight = np.stack([np.asarray(jacobian(x[n : n + 1]), np.float64).reshape(-1, flat.shape[1]) for n in range(len(x))])

@@ -246,7 +246,7 @@ def _reference(t: _Trial) -> Reference | str:
         return Reference(*_of_layer(t), f"{type(s.rule).__name__} on {type(s.layer).__name__}")
     try:
         if s.jacobian is not None:
-            matrix = jacobian.given(s.jacobian, np.asarray(s.explain(t.x.copy(), t.R.copy())[0]), t.x)
+            matrix = jacobian.from_jacobian(s.jacobian, np.asarray(s.explain(t.x.copy(), t.R.copy())[0]), t.x)
         elif s.forward is not None:
             matrix = jacobian.affine(s.forward, t.x)
         else:

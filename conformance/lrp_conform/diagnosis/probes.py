@@ -16,7 +16,7 @@ from lrp_conform.cases import model
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import parse
 from lrp_conform.cases.question import Question
-from lrp_conform.diagnosis.question_as_case import posed
+from lrp_conform.diagnosis.question_as_case import case_of
 from lrp_conform.judging.result import CaseResult
 from lrp_conform.making.recipes.common import Draw, integers, node, spec, stab
 from lrp_conform.running import ask
@@ -59,12 +59,12 @@ def probe(
         todo += [(case, "float32") for case in cases.values() if case.id.endswith((".exact", ".structure", ".awkward"))]
     results = []
     for case, dtype in todo:
-        results.append(asked(candidate, case, dtype, device))
+        results.append(result_of(candidate, case, dtype, device))
         progress(1)
     return results, cases
 
 
-def asked(candidate: Candidate, case: Case, dtype: str, device: str = "cpu") -> CaseResult:
+def result_of(candidate: Candidate, case: Case, dtype: str, device: str = "cpu") -> CaseResult:
     """The result of one question, before any name is looked for."""
     judgement, output = ask.judged(candidate, case, dtype, device)
     identity = (case.id, case.uid, case.feature, candidate.name, candidate.version, dtype, device)
@@ -83,7 +83,7 @@ def questions(candidate: Candidate) -> Iterator[Case]:
             features = model.features([question.node], {"layer": question.rule}, question.inputs)
             if candidate.features.issuperset(features):
                 try:
-                    yield posed(question, f"probe.{slug}")
+                    yield case_of(question, f"probe.{slug}")
                 except (LRPError, ZeroDivisionError):
                     continue
 

@@ -17,7 +17,7 @@ from lrp_conform.making.recipes.common import Recipe, exact_formats
 Json = dict[str, Any]
 
 
-def posed(question: Question, slug: str) -> Case:
+def case_of(question: Question, slug: str) -> Case:
     """The case of a question: expected values and gauges by the reference, in rationals or, where a root enters, in balls.
 
     Raises LRPError or ZeroDivisionError where the question has no answer.

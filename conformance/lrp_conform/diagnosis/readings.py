@@ -54,15 +54,15 @@ def plain(question: Question) -> Question:
         return question.replace(rule={**given, "rule": "zero"})
     if rule == "generalized-gamma":
         return BY_NAME["rule.gamma"].instead(question) or question
-    one_sided = {"alpha": "1", "beta": "0", "parameterization": "difference", "split": asked(question, "split")}
+    one_sided = {"alpha": "1", "beta": "0", "parameterization": "difference", "split": own_value(question, "split")}
     if rule in ONE_SIDED:
-        return question.replace(rule={**given, **one_sided, "rule": "alpha-beta", "bias": asked(question, "bias")})
+        return question.replace(rule={**given, **one_sided, "rule": "alpha-beta", "bias": own_value(question, "bias")})
     if rule == "alpha-beta" and question.rule["beta"] == "0":  # there is but one half
         return question.replace(rule={k: v for k, v in question.rule.items() if k != "empty_half"})
     return question
 
 
-def asked(question: Question, topic: str) -> str:
+def own_value(question: Question, topic: str) -> str:
     """The value of a topic that the question itself asks for."""
     rule, name = question.rule, str(question.rule["rule"])
     if topic == "bias":
@@ -86,7 +86,7 @@ def _topics() -> list[str]:
 
 def _choices(topic: str, read: Question, base: Question, question: Question) -> list[tuple[str, Question]]:
     """What may be done about a topic: what `read` has, and every row that has a meaning there, in the catalogue's order."""
-    rule, op, own = read.rule["rule"], read.node["op"], asked(read, topic)
+    rule, op, own = read.rule["rule"], read.node["op"], own_value(read, topic)
     deaf = topic == "bias" and not (op in BIASED and hears_bias(rule))
     deaf |= topic == "linearization" and (rule, op) == ("pass", "batch-norm")
     kept = (base.rule["rule"], question.rule["rule"]) if op in WEIGHTED else (base.rule["rule"],)

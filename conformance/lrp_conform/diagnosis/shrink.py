@@ -14,8 +14,8 @@ from lrp_conform.candidates.adapter import Candidate
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import parse
 from lrp_conform.cases.question import Question
-from lrp_conform.diagnosis.probes import asked
-from lrp_conform.diagnosis.question_as_case import posed
+from lrp_conform.diagnosis.probes import result_of
+from lrp_conform.diagnosis.question_as_case import case_of
 from lrp_conform.diagnosis.smaller import fewer, plainer, size
 from lrp_conform.judging import layer
 from lrp_conform.judging.deviations import apply
@@ -73,8 +73,8 @@ def shrink(
             while smaller is not None:
                 best, improved = smaller, True
                 smaller = search.first(steps, best)
-    (named,) = resolve([asked(candidate, case, dtype, device)], [case], candidate.one_hot)  # where there is more to tell by
-    result, name = asked(candidate, best, dtype, device), named.judgement
+    (named,) = resolve([result_of(candidate, case, dtype, device)], [case], candidate.one_hot)  # where there is more to tell by
+    result, name = result_of(candidate, best, dtype, device), named.judgement
     judgement = result.judgement.replace(verdict=name.verdict, dialect=name.dialect, hint=name.hint)
     return Shrunk(best, replace(result, judgement=judgement), search.spent)
 
@@ -124,7 +124,7 @@ class _Descent:
                 continue
             self._seen.add(key)
             try:
-                case = posed(question, best.id if best.id.endswith(".shrunk") else f"{best.id}.shrunk")
+                case = case_of(question, best.id if best.id.endswith(".shrunk") else f"{best.id}.shrunk")
             except (LRPError, ValueError, ZeroDivisionError, IndexError):
                 continue
             if self._shows(case):

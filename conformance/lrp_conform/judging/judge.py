@@ -31,7 +31,9 @@ def zero_is_expected(case: AnyCase, dtype: str) -> bool:
     return network.zero_is_expected(case, dtype) if isinstance(case, NetworkCase) else layer.zero_is_expected(case, dtype)
 
 
-def compared(case: AnyCase, output: Mapping[str, Any], dtype: str, composed: bool = False) -> tuple[list[Any], Target | None]:
+def answer_and_target(
+    case: AnyCase, output: Mapping[str, Any], dtype: str, composed: bool = False
+) -> tuple[list[Any], Target | None]:
     """The relevances of an answer in the order of `case.answers`, and what they are held against; None if nothing is."""
     if not isinstance(case, NetworkCase):
         found = layer.relevances(case, dict(output))

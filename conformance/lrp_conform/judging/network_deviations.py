@@ -8,7 +8,7 @@ from typing import Any
 
 from lrp_conform.cases import model
 from lrp_conform.cases.network import NetworkCase
-from lrp_conform.cases.network_reference import WrittenNetwork, spelled
+from lrp_conform.cases.network_reference import WrittenNetwork, explicit_rules
 from lrp_conform.cases.presets import PRESETS
 from lrp_conform.cases.question import Question
 from lrp_conform.judging.changes import linear
@@ -56,7 +56,7 @@ def _namesakes(case: NetworkCase) -> Iterator[Hypothesis]:
         if preset.name == own["name"] and preset.library != own["library"]:
             options = {name: own["options"].get(name, v) for name, v in preset.options.items()}
             other = replace(preset, options=options)
-            nodes, rules = spelled(_as_computed(case.asked.nodes), other.composite())
+            nodes, rules = explicit_rules(_as_computed(case.asked.nodes), other.composite())
             title = f"{preset.name} as {preset.library} means it"
             yield Hypothesis(f"{preset.library}.{preset.name}", title, replace(case.asked, nodes=nodes, rules=rules))
 
@@ -84,7 +84,7 @@ def _libraries(asked: WrittenNetwork) -> Iterator[Hypothesis]:
         nodes = [_layer_of(dialect, node) for node in asked.nodes]
         for said, kept in KEPT.items():
             entries = [_entry_of(dialect, node, asked.rules[node["name"]], kept) for node in nodes]
-            seen, rules = spelled(nodes, Composite(entries, dialect.name))
+            seen, rules = explicit_rules(nodes, Composite(entries, dialect.name))
             title = f"every rule as {dialect.library} {dialect.version} means it{said}"
             yield Hypothesis(dialect.name, title, replace(asked, nodes=seen, rules=rules))
 

@@ -77,7 +77,7 @@ ROOT = "meets an irrational root"
 # In rationals -------------------------------------------------------------------------------------------------------
 
 
-def compared(question: Question) -> tuple[bool, Disagreement | None]:
+def disagreements(question: Question) -> tuple[bool, Disagreement | None]:
     """Whether any exact derivation answers, and where they differ, or what is wrong with the sum of their ledger."""
     accounts = {name: _account(derive, question) for name, derive in derivations(question).items()}
     if ROOT in accounts.values():  # which a derivation may take early, or not at all where nothing arrives

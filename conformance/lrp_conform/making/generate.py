@@ -25,7 +25,7 @@ from lrp_conform.judging.layer import target_of
 from lrp_conform.judging.verdict import Target
 from lrp_conform.making import golden_tables
 from lrp_conform.making import networks as network
-from lrp_conform.making.derivations import CertificateError, NoSourceTree, compared, derivations
+from lrp_conform.making.derivations import CertificateError, NoSourceTree, derivations, disagreements
 from lrp_conform.making.golden_text import CaseText, case_text, file_text, manifest_text, read_cases
 from lrp_conform.making.recipes import found as filed
 from lrp_conform.making.recipes import kinds, layers, networks, rules, users_questions, vectors
@@ -67,7 +67,7 @@ def generate(workers: int = 2, progress: Progress = lambda done, total: None) ->
     built = _built(groups, workers, progress)
     files = {f"{group}.json": file_text(group, [built[r.id] for r in cases]) for group, cases in groups.items()}
     manifest = manifest_text(EDITION, {id_: case.uid for id_, case in built.items()})
-    return {**files, MANIFEST: manifest, **written()}
+    return {**files, MANIFEST: manifest, **documents()}
 
 
 def generate_part(
@@ -132,7 +132,7 @@ def _build_named(id_: str) -> Json:
     return build(_by_id()[id_])
 
 
-def written() -> dict[str, str]:
+def documents() -> dict[str, str]:
     """What is written from the tables of operators and rules alone: the schema, and the README's tables."""
     text = (ROOT / "golden/README.md").read_text(encoding="utf-8")
     return {"schema.json": schema.text(), "README.md": golden_tables.readme(text)}
@@ -214,7 +214,7 @@ def _certificates(recipe: Recipe, found: Answer) -> list[str]:
     """Exact agreement of four derivations: structured, explicit, the second oracle, and paper where there is one."""
     found.ledger.check()
     try:
-        _, wrong = compared(recipe.question)
+        _, wrong = disagreements(recipe.question)
     except NoSourceTree as error:
         raise CertificateError(str(error)) from None
     if wrong is not None:

@@ -18,7 +18,7 @@ from lrp_conform.cases import model
 from lrp_conform.cases.operators import OPERATORS
 from lrp_conform.cases.question import Answer, Question
 from lrp_conform.making import generate
-from lrp_conform.making.derivations import Disagreement, compared, derivations, excess, from_tests, rounded
+from lrp_conform.making.derivations import Disagreement, derivations, disagreements, excess, from_tests, rounded
 from lrp_conform.making.recipes import found as filed
 from lrp_conform.making.recipes.common import Recipe
 
@@ -173,7 +173,7 @@ def _retried(recipe: Recipe) -> Find | None:
 
 def examined(question: Question, dtypes: tuple[str, ...], counts: Campaign | None = None) -> Disagreement | None:
     """What is wrong with the answers to a question: of the exact derivations, then of floats at `dtypes`."""
-    answered, wrong = compared(question)
+    answered, wrong = disagreements(question)
     if counts is not None:
         counts.rules[question.rule["rule"]] += 1
         counts.ops[question.node["op"]] += 1

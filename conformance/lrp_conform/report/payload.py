@@ -156,7 +156,7 @@ def _result(evidence: Evidence, system: System, r: CaseResult, number: int, text
     if r.deterministic is False:
         record["u"] = 1
     if case is not None and r.output is not None and r.verdict != "exact":
-        found, target = judge.compared(case, r.output, r.dtype, evidence.composed(system))
+        found, target = judge.answer_and_target(case, r.output, r.dtype, evidence.composed(system))
         record["a"] = _answer(case, r, found, target)
         if all(map(_numeric, found)):
             record["p"] = texts(repro(case, r), LONGEST_CODE)

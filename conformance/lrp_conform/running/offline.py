@@ -113,7 +113,7 @@ def _missing(run: Run) -> list[tuple[str, str, str, str]]:
     return [key for key in wanted if key not in found]
 
 
-def changed(before: Iterable[CaseResult], after: Iterable[CaseResult]) -> list[tuple[CaseResult, CaseResult]]:
+def changed_results(before: Iterable[CaseResult], after: Iterable[CaseResult]) -> list[tuple[CaseResult, CaseResult]]:
     """Pairs of results whose verdict or dialect differ."""
 
     def said(r: CaseResult) -> tuple[Any, ...]:

@@ -76,7 +76,7 @@ class Talk:
 
     def ask(self, op: str, **given: Any) -> Reply:
         """The reply that the protocol promises; `WrongReply` with any other one."""
-        reply = self.tried(op, **given)
+        reply = self.any_reply(op, **given)
         for refusal in ("error", "unsupported"):
             if refusal in reply:
                 raise WrongReply(f"{refusal}: {_told(reply)}")
@@ -85,10 +85,10 @@ class Talk:
             raise WrongReply(problem)
         return reply
 
-    def tried(self, op: str, **given: Any) -> Reply:
+    def any_reply(self, op: str, **given: Any) -> Reply:
         """The reply, which may be an error or unsupported too."""
         self.seq += 1
-        reply = self.said(dumps({"op": op, "seq": self.seq, **given}))
+        reply = self.reply_to(dumps({"op": op, "seq": self.seq, **given}))
         if reply.get("seq") != self.seq:
             raise WrongReply(f"seq {reply.get('seq')!r} as the reply to seq {self.seq}")
         for refusal in ("error", "unsupported"):
@@ -96,7 +96,7 @@ class Talk:
                 raise WrongReply(problem)
         return reply
 
-    def said(self, line: bytes) -> Reply:
+    def reply_to(self, line: bytes) -> Reply:
         """The reply to any line."""
         got = self.harness.send(line)
         try:
@@ -106,7 +106,7 @@ class Talk:
             raise WrongReply(str(error)) from None
         return dict(reply)
 
-    def refused(self, reply: Reply) -> str:
+    def refusal(self, reply: Reply) -> str:
         """Expect an error, or unsupported; the text."""
         if "error" not in reply and "unsupported" not in reply:
             raise WrongReply(f"a reply that holds {', '.join(reply)}")
@@ -212,32 +212,32 @@ def _steps(candidate: Candidate, cases: list[Case]) -> Iterator[tuple[str, str, 
         return f"asked {cases[0].id}"
 
     def unknown_op(talk: Talk) -> str:
-        told = talk.refused(talk.tried("dance"))
+        told = talk.refusal(talk.any_reply("dance"))
         talk.ask("hello", protocol=PROTOCOL)
         return told
 
     def unknown_handle(talk: Talk) -> str:
         given = asked(cases[0], candidate.dtypes[0])
-        return talk.refused(talk.tried("run", handle="no such handle", **{k: given[k] for k in given.keys() - ABOUT}))
+        return talk.refusal(talk.any_reply("run", handle="no such handle", **{k: given[k] for k in given.keys() - ABOUT}))
 
     def unknown_rule(talk: Talk) -> str:
         given = asked(cases[0], candidate.dtypes[0])
         rules = {name: {**rule, "rule": "no-such-rule"} for name, rule in given["rules"].items()}
-        reply = talk.tried("prepare", nodes=given["nodes"], rules=rules)
+        reply = talk.any_reply("prepare", nodes=given["nodes"], rules=rules)
         if "handle" in reply:
-            reply = talk.tried("run", handle=reply["handle"], **{k: given[k] for k in given.keys() - ABOUT})
-        return talk.refused(reply) if reply.keys() & {"error", "unsupported"} else "an answer: only what is declared is asked"
+            reply = talk.any_reply("run", handle=reply["handle"], **{k: given[k] for k in given.keys() - ABOUT})
+        return talk.refusal(reply) if reply.keys() & {"error", "unsupported"} else "an answer: only what is declared is asked"
 
     def no_json(talk: Talk) -> str:
         try:
-            reply = talk.said(b'{"op": "hello", "se\n')
+            reply = talk.reply_to(b'{"op": "hello", "se\n')
         except Crashed as ended:
             if (talk.harness.process.returncode or 0) < 0:
                 raise WrongReply(str(ended)) from None
             return "the program ended"
         if reply.get("seq", 0) is not None:
             raise WrongReply(f"a reply with seq {reply.get('seq', 'missing')}")
-        return talk.refused(reply)
+        return talk.refusal(reply)
 
     def twice(talk: Talk) -> None:
         configure(talk, candidate.dtypes[0])

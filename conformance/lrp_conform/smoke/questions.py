@@ -91,7 +91,7 @@ def layers() -> Iterator[LayerQuestion]:
     yield LayerQuestion("concat", ((2, 3), (2, 2)), {}, {"axis": 1})
 
 
-def posed(question: Question, features: frozenset[str]) -> Case:
+def bare_case(question: Question, features: frozenset[str]) -> Case:
     """A question as a case, so that it is asked as every other one is."""
     y = tensor(np.asarray(layer_of(question).y))
     none: Spec = {"G": {}, "H": {}, "S": {}, "Y": tensor(np.zeros(y["shape"])), "fan_in": 0, "fan_out": 0, "kappa": "0"}

@@ -22,7 +22,7 @@ from lrp_conform.cases.numbers import float_array, tensor
 from lrp_conform.cases.question import evaluate
 from lrp_conform.running import ask as asking
 from lrp_conform.smoke.model_mistakes import arrays, close, difference, equal, explanations, far, layer_of
-from lrp_conform.smoke.questions import LayerQuestion, Spec, layers, posed
+from lrp_conform.smoke.questions import LayerQuestion, Spec, bare_case, layers
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import LRPError
 
@@ -66,7 +66,7 @@ class Smoke:
         found = [c.rule for c in self.cases if c.node["op"] == op and not c.is_pattern]
         return [r for r in found if not any(isinstance(v, list | dict) for k, v in r.items() if k != "stabilizer")]
 
-    def asked(self, layer: LayerQuestion, bits: int = 0) -> Case | None:
+    def question_about(self, layer: LayerQuestion, bits: int = 0) -> Case | None:
         """The question about a layer under the first rule that the candidate declares; None if there is none."""
         for rule in self.rules(layer.op):
             wide = {**rule, "low": "-8", "high": "8"} if rule.get("low", "min") != "min" else rule
@@ -75,7 +75,7 @@ class Smoke:
             if features <= self.candidate.features:
                 with suppress(LRPError):  # not under this rule
                     evaluate(question, "float64")
-                    return posed(question, features)
+                    return bare_case(question, features)
         return None
 
     def ask(self, case: Case, dtype: str) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ class Smoke:
         """Every check that the candidate's features allow, layers first."""
         asked: dict[str, list[tuple[LayerQuestion, Case]]] = {}
         for layer in layers():
-            case = self.asked(layer)
+            case = self.question_about(layer)
             if case is not None:
                 asked.setdefault(layer.name, []).append((layer, case))
         if not asked:
@@ -166,7 +166,7 @@ class Smoke:
             given = float_array(case.question.inputs["relevance"], "float64")
             given[slice(None) if part is None else slice(1, None)] = 0
             question = case.question.replace(inputs={**case.question.inputs, "relevance": tensor(given)})
-            found = self._relevances(posed(question, case.features), dtype)
+            found = self._relevances(bare_case(question, case.features), dtype)
             if part is None and any(np.any(r != 0) for r in found):
                 raise Diagnosis("relevance comes out although none arrives: the relevance that arrives is not used")
             if part == 0 and any(np.any(r[1:] != 0) for r in found):
@@ -202,7 +202,7 @@ class Smoke:
     def precision(self, layer: LayerQuestion) -> None:
         """y has the bits of its dtype, on data that need them."""
         for dtype in FINE.keys() & set(self.candidate.dtypes):
-            case = self.asked(layer, FINE[dtype])
+            case = self.question_about(layer, FINE[dtype])
             if case is None:
                 continue
             y, right = self.ask(case, dtype)["y"], layer_of(case.question).y

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from lrp_conform.cases.network_reference import WrittenNetwork, spelled
+from lrp_conform.cases.network_reference import WrittenNetwork, explicit_rules
 from lrp_conform.cases.presets import HIGH, LOW, PRESETS, LibraryComposite
 from lrp_conform.making.recipes.common import Draw, Spec, integers
 
@@ -157,7 +157,7 @@ def recipes() -> dict[str, list[NetworkRecipe]]:
     for preset in PRESETS:
         cases = found.setdefault(f"network/{preset.library}", [])
         for architecture in architectures():
-            nodes, rules = spelled(architecture.nodes, preset.composite())
+            nodes, rules = explicit_rules(architecture.nodes, preset.composite())
             same = [k for k, r in enumerate(cases) if (r.architecture, r.nodes, r.rules) == (architecture, nodes, rules)]
             for k in same:
                 cases[k] = replace(cases[k], also=(*cases[k].also, preset.name))
