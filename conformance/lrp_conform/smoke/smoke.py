@@ -20,7 +20,7 @@ from lrp_conform.cases import golden, model
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import float_array, tensor
 from lrp_conform.cases.question import evaluate
-from lrp_conform.running import ask as asking
+from lrp_conform.running import ask
 from lrp_conform.smoke.model_mistakes import arrays, close, difference, equal, explanations, far, layer_of
 from lrp_conform.smoke.questions import LayerQuestion, Spec, bare_case, layers
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
@@ -80,7 +80,7 @@ class Smoke:
 
     def ask(self, case: Case, dtype: str) -> Mapping[str, Any]:
         """The answer; `Diagnosis` if there is none."""
-        failure, output = asking.answer(self.candidate, case, dtype, self.candidate.devices[0])
+        failure, output = ask.answer(self.candidate, case, dtype, self.candidate.devices[0])
         if failure is not None:
             why = str(failure.detail.get("why", failure.verdict))
             if failure.missing:
@@ -262,7 +262,7 @@ class Smoke:
 
     def prints(self, case: Case) -> str:
         """Whatever is printed, answers arrive."""
-        with redirect_stderr(io.StringIO()) as heard:  # where asking.answer sends what is printed in this process
+        with redirect_stderr(io.StringIO()) as heard:  # where ask.answer sends what is printed in this process
             self.ask(case, self.candidate.dtypes[0])
         return "harmless, it goes to standard error" if heard.getvalue() else ""
 
