@@ -217,6 +217,13 @@ def test_help_needs_no_extra(name: str, module: ModuleType) -> None:
     assert done.stdout.count("Usage: ") == len(asked)
 
 
+@both
+def test_the_version_needs_no_extra(name: str, module: ModuleType) -> None:
+    done = in_a_bare_installation(f"from {module.__name__} import main\nsys.exit(main(['--version']))")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{name} {lrp_ref.__version__}")
+
+
 @pytest.mark.parametrize("name", ["rules", "layers", "conventions", "dialects", "composites"])
 def test_tables_need_no_extra(name: str) -> None:
     done = in_a_bare_installation(f"from lrp_ref.cli import main\nsys.exit(main([{name!r}]))")
@@ -233,7 +240,6 @@ def test_tables_need_no_extra(name: str) -> None:
         ["selftest"],
         ["smoke", "a.py"],
         ["rejudge", "a", "--out", "b"],
-        ["--version"],
     ],
     ids=" ".join,
 )

@@ -14,7 +14,7 @@ from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrp_conform.cases import golden
+from lrp_conform.cases import golden, manifest
 from lrp_conform.cases.golden import GoldenError, load, load_file, uid_of
 from lrp_conform.cases.numbers import NUMBER, double, parse
 from lrp_conform.cases.wellformed import Malformed, check_case
@@ -286,6 +286,6 @@ def test_content_that_is_not_the_uids_is_refused(path: Path) -> None:
 
 def test_a_file_beyond_any_golden_file_is_not_even_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text(TEXT, encoding="utf-8")
-    monkeypatch.setattr(golden, "MAX_BYTES", 100)
+    monkeypatch.setattr(manifest, "MAX_BYTES", 100)
     with pytest.raises(GoldenError, match="larger than 100 bytes"):
         load_file(path)

@@ -8,10 +8,10 @@ from lrp_ref.commands.commandline import Commands, run
 
 
 def version() -> str:
-    """Of the package, and the edition of the golden files."""
-    from lrp_conform.cases import golden
+    """Of the package, and the edition of the golden files, which their manifest says."""
+    from lrp_conform.cases import manifest
 
-    return f"lrp-conform {lrp_ref.__version__}, golden edition {golden.edition()}"
+    return f"lrp-conform {lrp_ref.__version__}, golden edition {manifest.edition()}"
 
 
 COMMANDS = Commands(
