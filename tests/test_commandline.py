@@ -15,8 +15,8 @@ from waiting import PATIENCE
 import lrp_ref
 from lrp_conform import cli as conform
 from lrp_ref import cli as ref
-from lrp_ref.commands import extras
 from lrp_ref.commands.commandline import Commands, Several, command, option, run
+from lrp_ref.text import extras
 from lrp_ref.text.nearest import nearest
 
 BOTH = [("lrp-ref", ref), ("lrp-conform", conform)]
@@ -257,6 +257,23 @@ def test_explain_says_which_extra_it_needs(tmp_path: Path) -> None:
     done = in_a_bare_installation(f"from lrp_ref.cli import main\nsys.exit(main({args!r}))")
     told = 'lrp-ref explain needs onnx, which is not installed: pip install "lrp-ref[explain]"\n'
     assert (done.returncode, done.stderr) == (2, told)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("lrp.pictures.heatmap", 'pictures need matplotlib, which is not installed: pip install "lrp-ref[plot]"'),
+        ("lrp.load_onnx('a.onnx')", 'load_onnx needs onnx, which is not installed: pip install "lrp-ref[onnx]"'),
+    ],
+)
+def test_the_library_says_which_extra_it_needs_in_the_same_words(code: str, told: str) -> None:
+    done = in_a_bare_installation(f"import lrp_ref as lrp\ntry: {code}\nexcept lrp.LRPError as error: print(error)")
+    assert (done.stdout, done.stderr) == (f"{told}\n", "")
+
+
+def test_what_is_missing_of_our_own_is_no_extra() -> None:
+    with pytest.raises(ImportError, match="broken"):
+        extras.needed(ImportError("broken", name="lrp_ref.onnx.read"), "onnx")
 
 
 def test_extras_are_read_from_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,8 +215,9 @@ def test_without_the_option_nothing_is_imported(pytester: pytest.Pytester) -> No
     pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:xdist").assert_outcomes(passed=1)
 
 
-def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "lrp_conform.commands.pytest_judge", None)
-    result = pytester.runpytest_inprocess("--lrp-candidate", "seeds")
+def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(bare="import sys\nsys.modules['jsonschema_rs'] = None")
+    result = pytester.runpytest_subprocess("-p", "bare", "--lrp-candidate", "seeds")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --lrp-candidate needs more: pip install 'lrp-ref[[]conformance[]]'*"])
+    told = '--lrp-candidate needs jsonschema-rs, which is not installed: pip install "lrp-ref[[]conformance[]]"'
+    result.stderr.fnmatch_lines([f"ERROR: {told}"])

@@ -184,13 +184,11 @@ def run(commands: Commands, arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _told(commands, _line(error))
     except ImportError as error:
-        from lrp_ref.commands.extras import install
+        from lrp_ref.text.extras import needed
 
-        needed = install(error.name or "", commands.extra)
-        if needed is None:
-            raise
+        missing = needed(error, commands.extra)
         asked = next((arg for arg in given if arg in commands.table), " ".join(given))
-        print(f"{commands.name} {asked} needs {printable(needed)}", file=sys.stderr)
+        print(f"{commands.name} {asked} needs {printable(missing)}", file=sys.stderr)
         return USAGE
     except ValueError as error:
         from lrp_ref.arrays import LRPError  # which loads NumPy

@@ -120,8 +120,10 @@ def _pixels(path: Path, how: Preprocessing) -> Array:
     """Pixels (H, W, C) from 0 to 255, floats."""
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
-    except ModuleNotFoundError:
-        raise LRPError("images are read by Pillow, which is not installed; pip install 'lrp-ref[explain]'") from None
+    except ModuleNotFoundError as error:
+        from lrp_ref.text.extras import needed
+
+        raise LRPError(f"images need {needed(error, 'explain')}") from None
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)

@@ -14,6 +14,7 @@ from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
 from lrp_ref.layers import Activation, Flatten, MaxPool
 from lrp_ref.layers.affine import LAYER, Layer, arity
 from lrp_ref.propagation.settle import output
+from lrp_ref.text.nearest import nearest
 from lrp_ref.text.printing import brief_fields
 from lrp_ref.values import refuse_lacking
 
@@ -271,8 +272,5 @@ def _check_reached(net: Graph) -> None:
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # needed only where something is wrong
-
     known = list(known)
-    close = get_close_matches(str(name), known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known)[:20])}"
+    return nearest(str(name), known) or f"known are {', '.join(sorted(known)[:20])}"

@@ -35,7 +35,9 @@ def load_onnx(
         from lrp_ref.onnx.graph import network
         from lrp_ref.onnx.read import read
     except ModuleNotFoundError as error:
-        raise LRPError(f"load_onnx: {error.name} is not installed; pip install 'lrp-ref[onnx]'") from None
+        from lrp_ref.text.extras import needed
+
+        raise LRPError(f"load_onnx needs {needed(error, 'onnx')}") from None
     if not isinstance(path, str | PathLike):
         raise LRPError(f"load_onnx: expected the path of a model, got {type(path).__name__}")
     try:

@@ -7,8 +7,10 @@ from lrp_ref.arrays import LRPError
 
 try:
     import matplotlib as matplotlib
-except ModuleNotFoundError:
-    raise LRPError("pictures are drawn by matplotlib, which is not installed; pip install 'lrp-ref[plot]'") from None
+except ModuleNotFoundError as error:
+    from lrp_ref.text.extras import needed
+
+    raise LRPError(f"pictures need {needed(error, 'plot')}") from None
 
 from lrp_ref.pictures.comparison import comparison
 from lrp_ref.pictures.heatmap import grid, heatmap

@@ -45,7 +45,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         from lrp_conform.cases.golden import GoldenError
         from lrp_conform.commands.pytest_judge import judge
     except ImportError as missing:
-        raise pytest.UsageError(f"--lrp-candidate needs more: pip install 'lrp-ref[conformance]' ({missing})") from None
+        from lrp_ref.text.extras import needed
+
+        raise pytest.UsageError(f"--lrp-candidate needs {needed(missing, 'conformance')}") from None
     is_worker = hasattr(session.config, "workerinput")
     try:
         found = judge(

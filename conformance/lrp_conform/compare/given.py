@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF
 from lrp_ref.arrays import Array, LRPError
 from lrp_ref.network.network import Network
+from lrp_ref.text.nearest import nearest
 
 Message = tuple[str, int]  # a node, and which of its inputs it hands relevance to
 
@@ -49,8 +49,7 @@ def checked(net: Network, given: Given, values: Mapping[str, Array]) -> None:
     for what, arrays in (("relevance", given.relevance), ("value", given.values)):
         for name, a in arrays.items():
             if name not in values:
-                close = get_close_matches(name, values, 1)
-                meant = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(list(values)[:12])}"
+                meant = nearest(name, values) or f"known are {', '.join(list(values)[:12])}"
                 raise LRPError(f"{what} of {name!r}: no node or input of that name; {meant}")
             _fits(f"{what} of {name!r}", a, values[name].shape, given.dtype)
     for (name, k), a in given.messages.items():

@@ -14,12 +14,20 @@ def install(module: str, likely: str) -> str | None:
     'rich, which is not installed: pip install "lrp-ref[conformance]"'
     """
     top = module.partition(".")[0]
-    if top in ("", "lrp_ref", "conformance"):
+    if top in ("", "lrp_ref", "lrp_conform"):
         return None
     name = ELSEWHERE.get(top, top.replace("_", "-"))
     found = [extra for extra, names in _extras().items() if name.lower() in names]
     what = f'"lrp-ref[{likely if likely in found else found[0]}]"' if found else name
     return f"{name}, which is not installed: pip install {what}"
+
+
+def needed(error: ImportError, likely: str) -> str:
+    """How to install what could not be imported. Raises the error itself where that is a module of ours."""
+    found = install(error.name or "", likely)
+    if found is None:
+        raise error
+    return found
 
 
 def _extras() -> dict[str, set[str]]:
