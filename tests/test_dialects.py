@@ -187,4 +187,4 @@ def test_layers_print_and_pickle(layer: Any) -> None:
 
 
 def test_every_layer_is_listed_here() -> None:
-    assert {type(layer).__name__ for layer in LAYERS} == {kind.__name__ for kind in lrp.layers.kinds()}
+    assert {type(layer).__name__ for layer in LAYERS} == {kind.__name__ for kind in lrp.layers.registered()}

@@ -127,7 +127,7 @@ def _entry(text: str) -> Assign:
     from lrp_ref import layers  # by name
 
     kind, equals, rule = (part.strip() for part in text.partition("="))
-    kinds = [kind.__name__ for kind in layers.kinds()]
+    kinds = [kind.__name__ for kind in layers.registered()]
     if not equals or kind not in kinds:
         hint = nearest(kind, kinds)
         known = f"of the kinds {', '.join(kinds)}; got {text!r}{hint and f'; {hint}'}"

@@ -18,9 +18,9 @@ def rules() -> None:
 @command()
 def layers() -> None:
     """List the kinds of layers."""
-    from lrp_ref import layers as kinds
+    from lrp_ref import layers
 
-    _print(f"{kind.__name__:15} {_first_line(kind)}" for kind in kinds.kinds())
+    _print(f"{kind.__name__:15} {_first_line(kind)}" for kind in layers.registered())
 
 
 @command()

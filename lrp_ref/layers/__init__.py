@@ -31,7 +31,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def kinds() -> tuple[type, ...]:
+def registered() -> tuple[type, ...]:
     """The layers themselves: what of this module has an affine map, in the order of names."""
     public = (globals()[name] for name in __all__)
     return tuple(one for one in public if isinstance(one, type) and hasattr(one, "affine") and one is not Layer)

@@ -149,7 +149,7 @@ def test_nothing_is_written_where_nothing_is_found_and_the_time_is_kept(tmp_path
 
 
 def test_what_is_filed_becomes_a_golden_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("vectors", "rules", "layers", "named", "kinds", "networks"):
+    for name in ("vectors", "rules", "layers", "users_questions", "kinds", "networks"):
         monkeypatch.setattr(generate, name, SimpleNamespace(recipes=dict))
     monkeypatch.setattr(filed, "PATH", tmp_path / "found.ndjson")
     assert generate.recipes() == {}
