@@ -1,4 +1,5 @@
-# The public names, one a line: type checkers read them here, and `__init__.py` what to load for which.
+# The public names, one a line, or all that a module calls public: type checkers read them here, and `__init__.py` what to
+# load for which.
 
 from lrp_ref import composites as composites
 from lrp_ref import layers as layers
@@ -8,32 +9,14 @@ from lrp_ref.arrays import LRPError as LRPError
 from lrp_ref.arrays import exact as exact
 from lrp_ref.dialects import DIALECTS as DIALECTS
 from lrp_ref.dialects import Dialect as Dialect
-from lrp_ref.layers import LRN as LRN
-from lrp_ref.layers import Activation as Activation
-from lrp_ref.layers import Add as Add
 from lrp_ref.layers import Affine as Affine
-from lrp_ref.layers import AvgPool as AvgPool
-from lrp_ref.layers import BatchNorm as BatchNorm
-from lrp_ref.layers import Concat as Concat
-from lrp_ref.layers import Conv as Conv
-from lrp_ref.layers import ConvTranspose as ConvTranspose
-from lrp_ref.layers import Crop as Crop
-from lrp_ref.layers import Dense as Dense
-from lrp_ref.layers import Dropout as Dropout
-from lrp_ref.layers import Embedding as Embedding
-from lrp_ref.layers import Flatten as Flatten
-from lrp_ref.layers import GlobalAvgPool as GlobalAvgPool
-from lrp_ref.layers import Identity as Identity
 from lrp_ref.layers import Layer as Layer
-from lrp_ref.layers import MaxPool as MaxPool
-from lrp_ref.layers import Pad as Pad
-from lrp_ref.layers import Permute as Permute
-from lrp_ref.layers import Reshape as Reshape
-from lrp_ref.layers import Scale as Scale
-from lrp_ref.layers import Slice as Slice
-from lrp_ref.layers import Softmax as Softmax
-from lrp_ref.layers import SumPool as SumPool
-from lrp_ref.layers import Upsample as Upsample
+from lrp_ref.layers.activation import *
+from lrp_ref.layers.linear import *
+from lrp_ref.layers.lrn import *
+from lrp_ref.layers.normalization import *
+from lrp_ref.layers.pooling import *
+from lrp_ref.layers.routing import *
 from lrp_ref.network.bounds import NetworkBounds as NetworkBounds
 from lrp_ref.network.composite import Assign as Assign
 from lrp_ref.network.composite import Composite as Composite
@@ -53,25 +36,7 @@ from lrp_ref.propagation.matrices import matrix as matrix
 from lrp_ref.propagation.propagate import Result as Result
 from lrp_ref.propagation.propagate import messages as messages
 from lrp_ref.propagation.propagate import propagate as propagate
-from lrp_ref.rules import RULES as RULES
-from lrp_ref.rules import AbsZ as AbsZ
-from lrp_ref.rules import AlphaBeta as AlphaBeta
-from lrp_ref.rules import AlphaBetaX as AlphaBetaX
-from lrp_ref.rules import Epsilon as Epsilon
-from lrp_ref.rules import Flat as Flat
-from lrp_ref.rules import Gamma as Gamma
-from lrp_ref.rules import GeneralizedGamma as GeneralizedGamma
-from lrp_ref.rules import Gradient as Gradient
-from lrp_ref.rules import Norm as Norm
-from lrp_ref.rules import Part as Part
-from lrp_ref.rules import Pass as Pass
-from lrp_ref.rules import Rule as Rule
-from lrp_ref.rules import Shares as Shares
-from lrp_ref.rules import WSquare as WSquare
-from lrp_ref.rules import ZBox as ZBox
-from lrp_ref.rules import Zero as Zero
-from lrp_ref.rules import ZPlus as ZPlus
-from lrp_ref.rules import ZPlusFast as ZPlusFast
+from lrp_ref.rules import *
 from lrp_ref.stabilizers import Stabilizer as Stabilizer
 from lrp_ref.streaming import Explanations as Explanations
 from lrp_ref.streaming import explain_many as explain_many

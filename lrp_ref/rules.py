@@ -30,6 +30,11 @@ from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import brief
 from lrp_ref.values import ByValue, fields_of
 
+__all__ = [
+    "RULES", "AbsZ", "AlphaBeta", "AlphaBetaX", "Epsilon", "Flat", "Gamma", "GeneralizedGamma", "Gradient", "Norm", "Part",
+    "Pass", "Rule", "Shares", "WSquare", "ZBox", "ZPlus", "ZPlusFast", "Zero",
+]  # fmt: skip
+
 Shaped = Callable[[tuple[Array, ...]], Any]  # arrays of the inputs' shapes, as a rule's formula has x
 
 

@@ -12,7 +12,8 @@ from lrp_conform.cases import entries
 from lrp_conform.cases.numbers import exact_array
 from lrp_conform.cases.operators import OPERATORS
 from lrp_conform.cases.question import Question
-from lrp_conform.making.derivations import INSEPARABLE
+from lrp_conform.making.derivations import inseparable
+from lrp_ref.rules import RULES
 from lrp_ref.stabilizers import KINDS, Stabilizer
 
 Json = dict[str, Any]
@@ -23,6 +24,7 @@ RATIONAL = ("0", "0", "1", "-1", "2", "-2", "3", "-3", "1/2", "-1/2", "1/3", "-5
 DYADIC = ("0", "0", "1", "-1", "2", "-2", "3", "-3", "1/2", "-1/2", "3/2", "-5/2")  # few bits: sums are exact in float32
 COARSE = ("0", "1", "-1", "2", "-2", "1/2", "-1/2")  # and in float16
 
+INSEPARABLE = tuple(name for name in RULES if inseparable(name))
 OPS = tuple(name for name, row in OPERATORS.items() if row.rational)
 MIXING = tuple(name for name in OPS if OPERATORS[name].mixes)  # Pass refuses (most)
 SCALED_KINDS = tuple(kind for kind in KINDS if Stabilizer(kind).coupled)  # their roots are irrational

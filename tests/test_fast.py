@@ -20,18 +20,31 @@ from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
 import lrp_ref as lrp
-from lrp_conform.cases import golden, model
-from lrp_conform.cases.numbers import float_array
+from lrp_conform.cases import entries, golden, model
+from lrp_conform.cases.numbers import float_array, parse
+from lrp_conform.cases.operators import OPERATORS
 from lrp_ref import fast
 from lrp_ref.fast import blocks, dense, gather, relevance, scatter, sums, threads
 from lrp_ref.propagation.settle import settle
+from lrp_ref.rules import CONVENTIONS
 
 DTYPES = (np.float32, np.float64)
-RULES = [
-    lrp.Zero(), lrp.Epsilon(1e-2), lrp.AlphaBeta(2, 1), lrp.AlphaBeta(2, 1, split="half"), lrp.AlphaBeta(2, 1, split="weight"),
-    lrp.AlphaBeta(2, 1, empty_half="rescale"), lrp.ZPlus(), lrp.ZPlusFast(), lrp.Gamma(0.5), lrp.GeneralizedGamma(0.5),
-    lrp.WSquare(), lrp.Flat(), lrp.ZBox(-9, 9), lrp.AlphaBetaX(1, 0.5, 0.2, 0.3), lrp.AbsZ(), lrp.Norm(), lrp.Gradient(),
-]  # fmt: skip
+
+
+def every_rule() -> Iterator[tuple[str, Any]]:
+    """Every rule that has a meaning on a dense layer, plain and under each value of its conventions; bounds hold x."""
+    for name, kind in lrp.RULES.items():
+        if not entries.fits(name, OPERATORS["dense"]):
+            continue
+        given, words = entries.combinations(name), entries.conventions(name)
+        others = [(c, value) for c in words for value in CONVENTIONS[c][0][1:]]
+        bounds = {p: 9 * (-1) ** k for k, p in enumerate(entries.bounds(name), start=1)}
+        for label, one in [("", given[0]), *((value, next(g for g in given if g[c] == value)) for c, value in others)]:
+            numbers = {key: value if key in words else parse(value) for key, value in one.items()}
+            yield f"{name}-{label}", kind(**numbers, **bounds)
+
+
+RULES = dict(every_rule())
 STABILIZERS = (None, lrp.Stabilizer("signed_add", 0.01), lrp.Stabilizer("clip", 0.01), lrp.Stabilizer("drop", 0.01, -1))
 many = examples(8, 25)
 
@@ -99,7 +112,7 @@ def layers(draw: st.DrawFn) -> tuple[Any, Any]:
     return layer, x if sign == 0 else sign * np.abs(x)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{getattr(rule, 'split', None) or ''}")
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @many
 @given(
     drawn=layers(),

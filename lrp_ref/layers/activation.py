@@ -26,6 +26,8 @@ from lrp_ref.layers.affine import Affine
 from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.layers.maps import Routed
 
+__all__ = ["Activation", "Softmax"]
+
 LINEARIZATIONS = ("identity", "gradient", "ratio")
 
 
@@ -52,6 +54,11 @@ class Activation:
             raise LRPError(f"Activation: function is one of {', '.join(FUNCTIONS)}; got {self.function!r}")
         if self.linearization not in LINEARIZATIONS:
             raise LRPError(f"Activation: linearization is one of {', '.join(LINEARIZATIONS)}; got {self.linearization!r}")
+
+    @property
+    def selects(self) -> bool:
+        """Whether y is x or 0, never rounded: no new value can overflow."""
+        return Function(*FUNCTIONS[self.function]).work is None
 
     @property
     def slopes(self) -> tuple[Number, ...]:

@@ -13,6 +13,8 @@ from lrp_ref.layers.drift import fixed
 from lrp_ref.layers.maps import ConvMap, DenseMap, Transposed, Window
 from lrp_ref.values import ByValue
 
+__all__ = ["Conv", "ConvTranspose", "Dense"]
+
 
 @dataclass(frozen=True, eq=False)
 class Dense(ByValue):

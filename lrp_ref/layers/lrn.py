@@ -28,6 +28,8 @@ from lrp_ref.layers.affine import Affine, linear
 from lrp_ref.layers.drift import Drift, Errors
 from lrp_ref.layers.maps import Routed, Window, WindowMap
 
+__all__ = ["LRN"]
+
 LINEARIZATIONS = ("ratio", "gradient", "taylor")
 NO_BOUND = 2**53  # as many roundings leave no bound in any dtype: what is traced has values only when it runs
 

@@ -8,6 +8,8 @@ from lrp_ref.layers.drift import Drift, Errors, fixed, inherited
 from lrp_ref.layers.maps import Routed
 from lrp_ref.values import ByValue
 
+__all__ = ["BatchNorm", "Scale"]
+
 LINEARIZATIONS = ("affine", "centered", "without_epsilon", "variance_squared", "at_mean_zero")
 
 

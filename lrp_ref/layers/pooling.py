@@ -13,6 +13,8 @@ from lrp_ref.layers.drift import Drift, Errors, fixed
 from lrp_ref.layers.maps import Window, WindowMap
 from lrp_ref.layers.rivals import lowest, rivals
 
+__all__ = ["AvgPool", "GlobalAvgPool", "MaxPool", "SumPool"]
+
 
 @dataclass(frozen=True)
 class SumPool:
@@ -89,7 +91,7 @@ class MaxPool:
     dilation: Any = 1
     ties: str | None = None
     linearization: str = "winner"
-    selects: ClassVar[bool] = True  # so that a rule that only moves relevance has a meaning, also where ties share it
+    selects: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _window(self)

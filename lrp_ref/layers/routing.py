@@ -14,6 +14,10 @@ from lrp_ref.layers.drift import Drift, Errors, fixed
 from lrp_ref.layers.maps import Routed, Window
 from lrp_ref.values import ByValue
 
+__all__ = [
+    "Add", "Concat", "Crop", "Dropout", "Embedding", "Flatten", "Identity", "Pad", "Permute", "Reshape", "Slice", "Upsample",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Add:
@@ -94,6 +98,7 @@ class Flatten:
     """(N, *shape) to (N, prod(shape)), row-major."""
 
     axes = None
+    selects: ClassVar[bool] = True
     drift = fixed
 
     def affine(self, x: Array) -> Affine:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrp_ref.arrays import Array, LRPError, all_finite, is_exact
-from lrp_ref.layers import Activation, Flatten, MaxPool
 from lrp_ref.layers.affine import LAYER, Layer, arity
 from lrp_ref.propagation.settle import output
 from lrp_ref.text.nearest import nearest
@@ -131,7 +130,7 @@ def run(
             _refuse_single(node.layer, values[inputs_of(node)[0]])
             known = not any(name in given for name in inputs_of(node))  # what a node returned is finite
             values[node.name] = output(node.layer, *(values[name] for name in inputs_of(node)), trusted=known)
-            if not _selects(node.layer):
+            if not getattr(node.layer, "selects", False):
                 _refuse_overflow(values[node.name])
         for name in done - kept:
             del values[name]
@@ -171,11 +170,6 @@ def _refuse_single(layer: Layer, x: Array) -> None:
     if layer.axes is not None and x.ndim == layer.axes:
         shape, kind = tuple(x.shape), type(layer).__name__
         raise LRPError(f"{kind}: expected x with the batch axis first, got shape {shape}; one sample is x[None, ...]")
-
-
-def _selects(layer: Layer) -> bool:
-    """Whether every output is an input or 0, and so finite as they are."""
-    return isinstance(layer, Flatten | MaxPool) or (isinstance(layer, Activation) and layer.function == "relu")
 
 
 def _refuse_overflow(y: Array) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,18 +92,34 @@ def test_every_public_name_loads_and_is_listed() -> None:
 
 def test_every_line_of_the_stub_is_what_the_package_gives() -> None:
     tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
-    rows = [
+    lines = [
         (node.module, alias.name, alias.asname)
         for node in tree.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     ]
+    rows, whole = [row for row in lines if row[1] != "*"], [module for module, name, _ in lines if name == "*"]
     assert {name: module for module, name, _ in rows} == lrp._HOME
     assert all(name == shown for _, name, shown in rows), "type checkers hide what is not imported as itself"
+    rows += [(module, name, name) for module in whole for name in importlib.import_module(str(module)).__all__]
+    assert sorted(lrp.__all__) == sorted(name for module, name, _ in rows if module != "lrp_ref")
     for module, name, _ in rows:
         home = importlib.import_module(str(module))
         assert getattr(lrp, name) is getattr(home, name)
         assert not isinstance(getattr(home, name), ModuleType) or module == "lrp_ref"
+
+
+def test_every_rule_and_every_layer_is_a_public_name() -> None:
+    kinds = [*lrp.RULES.values(), *lrp.layers.registered(), *classes("lrp_ref.layers", "affine")]
+    assert {kind.__name__ for kind in kinds if getattr(lrp, kind.__name__, None) is not kind} == set()
+
+
+def classes(package: str, having: str) -> list[type]:
+    """What is defined in the modules of a package, is no protocol, and has that attribute."""
+    names = [f"{package}.{module.name}" for module in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    found = [(name, one) for name in names for one in vars(importlib.import_module(name)).values() if isinstance(one, type)]
+    defined = [one for name, one in found if one.__module__ == name and hasattr(one, having)]
+    return [one for one in defined if not getattr(one, "_is_protocol", False)]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ def conventions(name: str) -> list[str]:
     return [f.name for f in fields(lrp.RULES[name]) if f.name in CONVENTIONS]
 
 
+def bounds(name: str) -> list[str]:
+    """The parameters that bound x: the lower end, then the upper one."""
+    return [p for p in parameters(name) if PARAMETERS[p].domain == "bound"]
+
+
 def properties(name: str) -> dict[str, Json]:
     """The schema of every field of an entry; all of them are there."""
     found: dict[str, Json] = {"rule": {"description": "The rule.", "const": name}}

@@ -7,18 +7,21 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lrp_conform.cases import entries
 from lrp_conform.cases.layer import WAYS
 from lrp_conform.cases.numbers import exact_array, float_array, floats, rational, tensor
+from lrp_conform.cases.operators import OPERATORS
 from lrp_conform.cases.question import Answer, Question, evaluate, pose, propagated
 from lrp_conform.judging.layer import ratio
 from lrp_conform.judging.verdict import Target
 from lrp_ref.algebra.rounding import allowed_forward
-from lrp_ref.arrays import absolute
+from lrp_ref.arrays import LRPError, absolute
 from lrp_ref.propagation.gauges import allowed, gauges
 from lrp_ref.propagation.settle import Problem, output
 from lrp_ref.propagation.shares import Share, as_tuple, normalized
@@ -28,7 +31,6 @@ Values = tuple[list[int], list[Fraction]]  # a shape, and the elements in row-ma
 Account = dict[str, Values] | str  # what a derivation says of every quantity, or why it says nothing
 TESTS = Path(__file__).resolve().parents[3] / "tests"
 COLUMNS = ("bias", "stabilizer", "dropped")
-INSEPARABLE = ("generalized-gamma", "z-box")  # sums of products, whose absolute values have no structure
 
 
 class CertificateError(RuntimeError):
@@ -94,11 +96,43 @@ def derivations(question: Question) -> dict[str, Callable[[Question], Account]]:
         "explicit": _by("explicit"),
         "second oracle": _by_loops(from_tests("oracle").explain),
     }
-    if rule["stabilizer"]["kind"] == "abs_share" and rule["rule"] in INSEPARABLE:
+    if rule["stabilizer"]["kind"] == "abs_share" and inseparable(rule["rule"]):
         del found["structured"]
     if len(question.node["inputs"]) > 1 and {"min", "max"} & {v for v in rule.values() if isinstance(v, str)}:
         del found["second oracle"]  # which reads the bounds of one input
     return found
+
+
+class _Plainest:
+    """The chooser of the plainest question there is."""
+
+    exact = True
+
+    def integer(self, low: int, high: int) -> int:
+        return low
+
+    def choice(self, values: Any) -> Any:
+        return values[0]
+
+    def tensor(self, shape: tuple[int, ...], among: Any = None) -> Json:
+        return {"shape": list(shape), "data": [(among or ("1",))[0]] * math.prod(shape)}
+
+
+@cache
+def inseparable(name: str) -> bool:
+    """Whether contributions of the rule are sums of products: their absolute values, and so `abs_share`, have no structure."""
+    row = next(row for row in OPERATORS.values() if row.rational and entries.fits(name, row))
+    node, inputs = row.drawn(_Plainest())
+    blank = Question(node, {}, {**inputs, "relevance": tensor(exact_array({"shape": [1], "data": ["1"]}))})
+    layer, x, _ = blank.arrays(exact_array)
+    affine = layer.affine(*as_tuple(x))
+    rule = entries.drawn(name, _Plainest(), row, [tuple(a.shape) for a in affine.inputs], ("abs_share",))
+    asked = replace(blank, rule=rule, inputs={**inputs, "relevance": tensor(affine.y)})
+    try:
+        list(normalized(pose(asked, exact_array)))
+    except LRPError:
+        return True
+    return False
 
 
 def _account(derive: Callable[[Question], Account], question: Question) -> Account:

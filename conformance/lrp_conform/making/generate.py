@@ -79,8 +79,9 @@ def generate_part(
 ) -> dict[str, str]:
     """The files below `root` that hold a case whose id and whose group match one of the globs of each kind; and the manifest.
 
-    Cases that do not match stay as they are, byte for byte, those too that no recipe makes any more. Raises CertificateError,
-    NoRecipe, and GoldenError for files that cannot be kept.
+    So do the schema and the README's tables, where a row has changed them. Cases that do not match stay as they are, byte for
+    byte, those too that no recipe makes any more. Raises CertificateError, NoRecipe, and GoldenError for files that cannot be
+    kept.
     """
     every = recipes()
     chosen = {
@@ -99,7 +100,13 @@ def generate_part(
         held = {case.id: case for case in read_cases(root / f"{group}.json")}
         held |= {recipe.id: built[recipe.id] for recipe in chosen[group]}
         files[f"{group}.json"] = file_text(group, [held[id_] for id_ in sorted(held, key=lambda id_: rank.get(id_, len(rank)))])
-    return {**files, MANIFEST: manifest_text(EDITION, uids | {id_: case.uid for id_, case in built.items()})}
+    manifest = manifest_text(EDITION, uids | {id_: case.uid for id_, case in built.items()})
+    stale = {name: text for name, text in written().items() if not _holds(root / name, text)}
+    return {**files, MANIFEST: manifest, **stale}
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:

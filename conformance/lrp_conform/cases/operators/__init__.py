@@ -8,15 +8,9 @@ OPERATORS: dict[str, Operator] = {
     for row in (
         *weighted.ROWS,
         *pooling.ROWS,
-        normalizing.BATCH_NORM,
-        *moving.JOINED,
-        *moving.MOVED,
-        functions.EMBEDDING,
-        functions.ACTIVATION,
-        normalizing.LRN,
-        normalizing.SCALE,
-        *moving.KEPT,
-        functions.SOFTMAX,
+        *normalizing.ROWS,
+        *moving.ROWS,
+        *functions.ROWS,
     )
 }
 

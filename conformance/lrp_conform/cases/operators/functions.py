@@ -133,3 +133,4 @@ SOFTMAX = Operator(
     (Attr("axis", POSITIVE, "The axis; 1 is the classes."),),
     rational=False,
 )
+ROWS = (EMBEDDING, ACTIVATION, SOFTMAX)

@@ -71,7 +71,7 @@ def _dropout(chooser: Chooser) -> Drawn:
     return Drawn([any_shape(chooser)], {"rate": "1/2"})
 
 
-JOINED = (
+ROWS = (
     Operator("add", "Sum of the inputs.", "`y = x0 + x1 + ...`", lrp.Add, _add, several=True, elementwise=True, mixes=True),
     Operator(
         "concat",
@@ -82,8 +82,6 @@ JOINED = (
         (AXIS,),
         several=True,
     ),
-)
-MOVED = (
     Operator("flatten", "(N, -1), row-major.", "`(N, -1)`, row-major", lrp.Flatten, _same),
     Operator(
         "reshape",
@@ -139,8 +137,6 @@ MOVED = (
         (Attr("scale", SIZES, "Factor per spatial axis.", "integers"),),
         spatial=True,
     ),
-)
-KEPT = (
     Operator(
         "slice",
         "Elements begin, begin + step, ... before end along one axis.",

@@ -90,3 +90,4 @@ SCALE = Operator(
         Param("bias", (), "Shift: one sample's shape, 1 where an axis shares it.", required=False),
     ),
 )
+ROWS = (BATCH_NORM, LRN, SCALE)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrp_conform.making.recipes.common import (
     NONE,
@@ -21,76 +21,125 @@ from lrp_conform.making.recipes.common import (
     stab,
 )
 
-# Per rule, the entries that its exact-data cases cycle through.
-EXACT: dict[str, list[Spec]] = {
-    "zero": [
-        spec("zero"),
-        spec("zero", bias="ignore"),
-        spec("zero", stabilizer=signed(1)),
-        spec("zero", bias="ignore", stabilizer=signed(1)),
-    ],
-    "epsilon": [
-        spec("epsilon", epsilon="1"),
-        spec("epsilon", epsilon="1/2"),
-        spec("epsilon", epsilon="1", bias="ignore"),
-        spec("epsilon", epsilon="1/64"),
-    ],
-    "alpha-beta": [
-        spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1)),
-        spec("alpha-beta", alpha=2, beta=1),
-        spec("alpha-beta", alpha=1, beta=0, stabilizer=signed(1)),
-        spec("alpha-beta", alpha=1, beta=0),
-        spec("alpha-beta", alpha=2, beta=1, bias="ignore"),
-        spec("alpha-beta", alpha=3, beta=2, stabilizer=signed(1)),
-    ],
-    "z-plus": [
-        spec("z-plus"),
-        spec("z-plus", stabilizer=signed(1)),
-        spec("z-plus", bias="absorb"),
-        spec("z-plus", bias="absorb", stabilizer=signed(1)),
-    ],
-    "z-plus-fast": [spec("z-plus-fast"), spec("z-plus-fast", stabilizer=signed(1)), spec("z-plus-fast", bias="full_in_both")],
-    "gamma": [
-        spec("gamma", gamma="1", stabilizer=signed(1)),
-        spec("gamma", gamma="1"),
-        spec("gamma", gamma="1/2", stabilizer=signed(1)),
-        spec("gamma", gamma="2", bias="ignore"),
-        spec("gamma", gamma="1", bias="raw", stabilizer=signed(1)),
-    ],
-    "generalized-gamma": [
-        spec("generalized-gamma", gamma="1", stabilizer=signed(1)),
-        spec("generalized-gamma", gamma="1"),
-        spec("generalized-gamma", gamma="1/2", stabilizer=signed(1)),
-        spec("generalized-gamma", gamma="2", bias="ignore", stabilizer=signed(1)),
-    ],
-    "w-square": [
-        spec("w-square"),
-        spec("w-square", stabilizer=signed(1)),
-        spec("w-square", bias="square"),
-        spec("w-square", bias="square", stabilizer=signed(1)),
-    ],
-    "flat": [spec("flat"), spec("flat", stabilizer=signed(1)), spec("flat", stabilizer=stab("unsigned_add", "1/2"))],
-    "z-box": [
-        spec("z-box", low="-3", high="3"),
-        spec("z-box", low="-4", high="3", stabilizer=signed(1)),
-        spec("z-box", low="-3", high="4", bias="absorb"),
-        spec("z-box", low="CHANNEL", high="CHANNEL", stabilizer=signed(1)),
-        spec("z-box", low="TENSOR", high="TENSOR"),
-    ],
-    "alpha-beta-x": [
-        spec("alpha-beta-x", alpha0=1, alpha1=0, beta0=0, beta1=0),
-        spec("alpha-beta-x", alpha0=0, alpha1=1, beta0=0, beta1=0),
-        spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=1, beta1=0),
-        spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=0, beta1=1),
-        spec("alpha-beta-x", alpha0=1, alpha1=0, beta0=0, beta1=0, bias="ignore"),
-        spec("alpha-beta-x", alpha0=0, alpha1=1, beta0=0, beta1=0, bias="ignore"),
-        spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=1, beta1=0, bias="ignore"),
-        spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=0, beta1=1, bias="ignore"),
-        spec("alpha-beta-x", alpha0=2, alpha1=1, beta0=1, beta1=1, stabilizer=signed(1)),
-    ],
-    "abs-z": [spec("abs-z"), spec("abs-z", stabilizer=signed(1)), spec("abs-z", bias="absorb", stabilizer=signed(1))],
-    "norm": [spec("norm"), spec("norm", stabilizer=signed(1))],
-    "gradient": [spec("gradient")],
+
+class Entries(NamedTuple):
+    """The entries of one rule that its cases cycle through: of exact data, and of awkward data that only a bound can judge."""
+
+    exact: list[Spec]
+    generic: list[Spec]
+
+
+ENTRIES: dict[str, Entries] = {
+    "zero": Entries(
+        [
+            spec("zero"),
+            spec("zero", bias="ignore"),
+            spec("zero", stabilizer=signed(1)),
+            spec("zero", bias="ignore", stabilizer=signed(1)),
+        ],
+        [spec("zero")],
+    ),
+    "epsilon": Entries(
+        [
+            spec("epsilon", epsilon="1"),
+            spec("epsilon", epsilon="1/2"),
+            spec("epsilon", epsilon="1", bias="ignore"),
+            spec("epsilon", epsilon="1/64"),
+        ],
+        [spec("epsilon", epsilon="1/64"), spec("epsilon", epsilon="1")],
+    ),
+    "alpha-beta": Entries(
+        [
+            spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1)),
+            spec("alpha-beta", alpha=2, beta=1),
+            spec("alpha-beta", alpha=1, beta=0, stabilizer=signed(1)),
+            spec("alpha-beta", alpha=1, beta=0),
+            spec("alpha-beta", alpha=2, beta=1, bias="ignore"),
+            spec("alpha-beta", alpha=3, beta=2, stabilizer=signed(1)),
+        ],
+        [spec("alpha-beta", alpha=2, beta=1, stabilizer=signed("1/64")), spec("alpha-beta", alpha=1, beta=0)],
+    ),
+    "z-plus": Entries(
+        [
+            spec("z-plus"),
+            spec("z-plus", stabilizer=signed(1)),
+            spec("z-plus", bias="absorb"),
+            spec("z-plus", bias="absorb", stabilizer=signed(1)),
+        ],
+        [spec("z-plus", stabilizer=signed("1/64")), spec("z-plus", bias="absorb")],
+    ),
+    "z-plus-fast": Entries(
+        [spec("z-plus-fast"), spec("z-plus-fast", stabilizer=signed(1)), spec("z-plus-fast", bias="full_in_both")],
+        [spec("z-plus-fast", stabilizer=signed("1/64"))],
+    ),
+    "gamma": Entries(
+        [
+            spec("gamma", gamma="1", stabilizer=signed(1)),
+            spec("gamma", gamma="1"),
+            spec("gamma", gamma="1/2", stabilizer=signed(1)),
+            spec("gamma", gamma="2", bias="ignore"),
+            spec("gamma", gamma="1", bias="raw", stabilizer=signed(1)),
+        ],
+        [spec("gamma", gamma="1/4", stabilizer=signed("1/64"))],
+    ),
+    "generalized-gamma": Entries(
+        [
+            spec("generalized-gamma", gamma="1", stabilizer=signed(1)),
+            spec("generalized-gamma", gamma="1"),
+            spec("generalized-gamma", gamma="1/2", stabilizer=signed(1)),
+            spec("generalized-gamma", gamma="2", bias="ignore", stabilizer=signed(1)),
+        ],
+        [spec("generalized-gamma", gamma="1/4", stabilizer=signed("1/64"))],
+    ),
+    "w-square": Entries(
+        [
+            spec("w-square"),
+            spec("w-square", stabilizer=signed(1)),
+            spec("w-square", bias="square"),
+            spec("w-square", bias="square", stabilizer=signed(1)),
+        ],
+        [spec("w-square", stabilizer=signed("1/64")), spec("w-square")],
+    ),
+    "flat": Entries(
+        [spec("flat"), spec("flat", stabilizer=signed(1)), spec("flat", stabilizer=stab("unsigned_add", "1/2"))],
+        [spec("flat"), spec("flat", stabilizer=signed("1/64"))],
+    ),
+    "z-box": Entries(
+        [
+            spec("z-box", low="-3", high="3"),
+            spec("z-box", low="-4", high="3", stabilizer=signed(1)),
+            spec("z-box", low="-3", high="4", bias="absorb"),
+            spec("z-box", low="CHANNEL", high="CHANNEL", stabilizer=signed(1)),
+            spec("z-box", low="TENSOR", high="TENSOR"),
+        ],
+        [spec("z-box", low="-8", high="8", stabilizer=signed("1/64")), spec("z-box", low="-8", high="8")],
+    ),
+    "alpha-beta-x": Entries(
+        [
+            spec("alpha-beta-x", alpha0=1, alpha1=0, beta0=0, beta1=0),
+            spec("alpha-beta-x", alpha0=0, alpha1=1, beta0=0, beta1=0),
+            spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=1, beta1=0),
+            spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=0, beta1=1),
+            spec("alpha-beta-x", alpha0=1, alpha1=0, beta0=0, beta1=0, bias="ignore"),
+            spec("alpha-beta-x", alpha0=0, alpha1=1, beta0=0, beta1=0, bias="ignore"),
+            spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=1, beta1=0, bias="ignore"),
+            spec("alpha-beta-x", alpha0=0, alpha1=0, beta0=0, beta1=1, bias="ignore"),
+            spec("alpha-beta-x", alpha0=2, alpha1=1, beta0=1, beta1=1, stabilizer=signed(1)),
+        ],
+        [spec("alpha-beta-x", alpha0=1, alpha1="1/2", beta0="1/4", beta1="1/4", stabilizer=signed("1/64"))],
+    ),
+    "abs-z": Entries(
+        [spec("abs-z"), spec("abs-z", stabilizer=signed(1)), spec("abs-z", bias="absorb", stabilizer=signed(1))],
+        [spec("abs-z", stabilizer=signed("1/64"))],
+    ),
+    "norm": Entries(
+        [spec("norm"), spec("norm", stabilizer=signed(1))],
+        [spec("norm", stabilizer=signed("1/64"))],
+    ),
+    "gradient": Entries(
+        [spec("gradient")],
+        [spec("gradient")],
+    ),
 }
 
 SHAPES = ((3, 2, 2), (4, 3, 1), (2, 3, 2), (5, 2, 1), (6, 4, 1), (3, 1, 3))  # inputs, outputs, samples
@@ -170,7 +219,7 @@ def bounded(rule: Spec, inputs: dict[str, Spec], draw: Draw) -> Spec:
 
 def exact_cases(group: str, make: Any, count: int) -> Iterator[Search]:
     """`count` exact-data cases for every rule."""
-    for name, entries in EXACT.items():
+    for name, (entries, _) in ENTRIES.items():
         for k in numbered(count if name != "gradient" else 4):
             entry, slug = entries[(k - 1) % len(entries)], f"{group}.{name}.exact-{k:02d}"
             if name != "z-box":
@@ -198,27 +247,9 @@ def _exact_box(slug: str, make: Any, entry: Spec, k: int) -> Recipe:
     raise RuntimeError(f"{slug}: no exact data found")
 
 
-GENERIC: dict[str, list[Spec]] = {
-    "zero": [spec("zero")],
-    "epsilon": [spec("epsilon", epsilon="1/64"), spec("epsilon", epsilon="1")],
-    "alpha-beta": [spec("alpha-beta", alpha=2, beta=1, stabilizer=signed("1/64")), spec("alpha-beta", alpha=1, beta=0)],
-    "z-plus": [spec("z-plus", stabilizer=signed("1/64")), spec("z-plus", bias="absorb")],
-    "z-plus-fast": [spec("z-plus-fast", stabilizer=signed("1/64"))],
-    "gamma": [spec("gamma", gamma="1/4", stabilizer=signed("1/64"))],
-    "generalized-gamma": [spec("generalized-gamma", gamma="1/4", stabilizer=signed("1/64"))],
-    "w-square": [spec("w-square", stabilizer=signed("1/64")), spec("w-square")],
-    "flat": [spec("flat"), spec("flat", stabilizer=signed("1/64"))],
-    "z-box": [spec("z-box", low="-8", high="8", stabilizer=signed("1/64")), spec("z-box", low="-8", high="8")],
-    "alpha-beta-x": [spec("alpha-beta-x", alpha0=1, alpha1="1/2", beta0="1/4", beta1="1/4", stabilizer=signed("1/64"))],
-    "abs-z": [spec("abs-z", stabilizer=signed("1/64"))],
-    "norm": [spec("norm", stabilizer=signed("1/64"))],
-    "gradient": [spec("gradient")],
-}
-
-
 def generic_cases(count: int = 4) -> Iterator[Recipe]:
     """Awkward data with eleven significant bits, on dense layers and small convolutions."""
-    for name, entries in GENERIC.items():
+    for name, (_, entries) in ENTRIES.items():
         for k in numbered(count):
             draw = Draw(f"dense.{name}.generic-{k:02d}")
             i, o = draw.choice((4, 6)), 3
@@ -242,7 +273,7 @@ def wide_cases() -> Iterator[Recipe]:
             "dense", {"weight": draw.significant(1, 3, bits=53, scale=1), "bias": draw.significant(1, bits=53, scale=0)}
         )
         inputs = {"x": draw.significant(1, 3, bits=53, scale=1), "relevance": draw.significant(1, 1, bits=53)}
-        yield Recipe(f"dense.{name}.double", layer, GENERIC[name][0], inputs, ("generic", "all-bits"))
+        yield Recipe(f"dense.{name}.double", layer, ENTRIES[name].generic[0], inputs, ("generic", "all-bits"))
     for k, tail in enumerate(("1/512", "1/64", "1/8"), start=1):
         layer = node(
             "dense", {"weight": integers((2, 3), ["3", "-2", "1", "1", "2", "-1"]), "bias": integers((2,), ["0", "1"])}
@@ -273,7 +304,7 @@ def large_cases() -> Iterator[Search]:
         return node("conv", params, **attrs), {"x": draw.tensor(1, channels, 5, 5, low=-2, high=2)}
 
     chosen = ("epsilon", "alpha-beta", "z-plus", "z-plus-fast", "gamma", "generalized-gamma", "w-square", "flat", "abs-z")
-    entries = {name: {**EXACT[name][0], "stabilizer": signed(1)} for name in chosen}
+    entries = {name: {**ENTRIES[name].exact[0], "stabilizer": signed(1)} for name in chosen}
     entries["z-box"] = spec("z-box", low="-3", high="3", stabilizer=signed(1))
     for name, entry in entries.items():
         yield exact_recipe(f"dense.{name}.large", wide, entry, ("large",), want="float32")
@@ -297,4 +328,4 @@ def recipes() -> dict[str, list[Recipe | Search]]:
     return groups
 
 
-__all__ = ["EXACT", "GENERIC", "NONE", "convolution", "dense", "recipes"]
+__all__ = ["ENTRIES", "NONE", "convolution", "dense", "recipes"]
