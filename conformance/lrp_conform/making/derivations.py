@@ -103,7 +103,7 @@ def derivations(question: Question) -> dict[str, Callable[[Question], Account]]:
     return found
 
 
-class _Plainest:
+class Plainest:
     """The chooser of the plainest question there is."""
 
     exact = True
@@ -122,11 +122,11 @@ class _Plainest:
 def inseparable(name: str) -> bool:
     """Whether contributions of the rule are sums of products: their absolute values, and so `abs_share`, have no structure."""
     row = next(row for row in OPERATORS.values() if row.rational and entries.fits(name, row))
-    node, inputs = row.drawn(_Plainest())
+    node, inputs = row.drawn(Plainest())
     blank = Question(node, {}, {**inputs, "relevance": tensor(exact_array({"shape": [1], "data": ["1"]}))})
     layer, x, _ = blank.arrays(exact_array)
     affine = layer.affine(*as_tuple(x))
-    rule = entries.drawn(name, _Plainest(), row, [tuple(a.shape) for a in affine.inputs], ("abs_share",))
+    rule = entries.drawn(name, Plainest(), row, [tuple(a.shape) for a in affine.inputs], ("abs_share",))
     asked = replace(blank, rule=rule, inputs={**inputs, "relevance": tensor(affine.y)})
     try:
         list(normalized(pose(asked, exact_array)))
