@@ -59,7 +59,7 @@ class Layer(Protocol):
 
     Optional: `drift`, how far the layer moves where x is off, `lrp_ref.layers.fixed` where its weights do not depend on x;
     without it the bounds of a network are refused. `takes_indices`, True where x holds integers, else numbers. `selects`,
-    True where every output is one of its inputs, so that rules that only move relevance have a meaning; else these are
+    True where every output is one of its inputs or 0: rules that only move relevance have a meaning; else these are
     refused where an output mixes inputs. `batch_axes`, how many axes x has before a sample's, else any number. `padded(x)`,
     the map with its padding made part of x and the window that pads; else a rule that counts padding finds none.
     """

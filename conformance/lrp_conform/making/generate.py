@@ -101,7 +101,7 @@ def generate_part(
         held |= {recipe.id: built[recipe.id] for recipe in chosen[group]}
         files[f"{group}.json"] = file_text(group, [held[id_] for id_ in sorted(held, key=lambda id_: rank.get(id_, len(rank)))])
     manifest = manifest_text(EDITION, uids | {id_: case.uid for id_, case in built.items()})
-    stale = {name: text for name, text in written().items() if not _holds(root / name, text)}
+    stale = {name: text for name, text in documents().items() if not _holds(root / name, text)}
     return {**files, MANIFEST: manifest, **stale}
 
 
