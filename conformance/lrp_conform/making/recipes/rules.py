@@ -22,15 +22,15 @@ from lrp_conform.making.recipes.common import (
 )
 
 
-class Entries(NamedTuple):
+class Cycle(NamedTuple):
     """The entries of one rule that its cases cycle through: of exact data, and of awkward data that only a bound can judge."""
 
     exact: list[Spec]
     generic: list[Spec]
 
 
-ENTRIES: dict[str, Entries] = {
-    "zero": Entries(
+ENTRIES: dict[str, Cycle] = {
+    "zero": Cycle(
         [
             spec("zero"),
             spec("zero", bias="ignore"),
@@ -39,7 +39,7 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("zero")],
     ),
-    "epsilon": Entries(
+    "epsilon": Cycle(
         [
             spec("epsilon", epsilon="1"),
             spec("epsilon", epsilon="1/2"),
@@ -48,7 +48,7 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("epsilon", epsilon="1/64"), spec("epsilon", epsilon="1")],
     ),
-    "alpha-beta": Entries(
+    "alpha-beta": Cycle(
         [
             spec("alpha-beta", alpha=2, beta=1, stabilizer=signed(1)),
             spec("alpha-beta", alpha=2, beta=1),
@@ -59,7 +59,7 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("alpha-beta", alpha=2, beta=1, stabilizer=signed("1/64")), spec("alpha-beta", alpha=1, beta=0)],
     ),
-    "z-plus": Entries(
+    "z-plus": Cycle(
         [
             spec("z-plus"),
             spec("z-plus", stabilizer=signed(1)),
@@ -68,11 +68,11 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("z-plus", stabilizer=signed("1/64")), spec("z-plus", bias="absorb")],
     ),
-    "z-plus-fast": Entries(
+    "z-plus-fast": Cycle(
         [spec("z-plus-fast"), spec("z-plus-fast", stabilizer=signed(1)), spec("z-plus-fast", bias="full_in_both")],
         [spec("z-plus-fast", stabilizer=signed("1/64"))],
     ),
-    "gamma": Entries(
+    "gamma": Cycle(
         [
             spec("gamma", gamma="1", stabilizer=signed(1)),
             spec("gamma", gamma="1"),
@@ -82,7 +82,7 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("gamma", gamma="1/4", stabilizer=signed("1/64"))],
     ),
-    "generalized-gamma": Entries(
+    "generalized-gamma": Cycle(
         [
             spec("generalized-gamma", gamma="1", stabilizer=signed(1)),
             spec("generalized-gamma", gamma="1"),
@@ -91,7 +91,7 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("generalized-gamma", gamma="1/4", stabilizer=signed("1/64"))],
     ),
-    "w-square": Entries(
+    "w-square": Cycle(
         [
             spec("w-square"),
             spec("w-square", stabilizer=signed(1)),
@@ -100,11 +100,11 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("w-square", stabilizer=signed("1/64")), spec("w-square")],
     ),
-    "flat": Entries(
+    "flat": Cycle(
         [spec("flat"), spec("flat", stabilizer=signed(1)), spec("flat", stabilizer=stab("unsigned_add", "1/2"))],
         [spec("flat"), spec("flat", stabilizer=signed("1/64"))],
     ),
-    "z-box": Entries(
+    "z-box": Cycle(
         [
             spec("z-box", low="-3", high="3"),
             spec("z-box", low="-4", high="3", stabilizer=signed(1)),
@@ -114,7 +114,7 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("z-box", low="-8", high="8", stabilizer=signed("1/64")), spec("z-box", low="-8", high="8")],
     ),
-    "alpha-beta-x": Entries(
+    "alpha-beta-x": Cycle(
         [
             spec("alpha-beta-x", alpha0=1, alpha1=0, beta0=0, beta1=0),
             spec("alpha-beta-x", alpha0=0, alpha1=1, beta0=0, beta1=0),
@@ -128,15 +128,15 @@ ENTRIES: dict[str, Entries] = {
         ],
         [spec("alpha-beta-x", alpha0=1, alpha1="1/2", beta0="1/4", beta1="1/4", stabilizer=signed("1/64"))],
     ),
-    "abs-z": Entries(
+    "abs-z": Cycle(
         [spec("abs-z"), spec("abs-z", stabilizer=signed(1)), spec("abs-z", bias="absorb", stabilizer=signed(1))],
         [spec("abs-z", stabilizer=signed("1/64"))],
     ),
-    "norm": Entries(
+    "norm": Cycle(
         [spec("norm"), spec("norm", stabilizer=signed(1))],
         [spec("norm", stabilizer=signed("1/64"))],
     ),
-    "gradient": Entries(
+    "gradient": Cycle(
         [spec("gradient")],
         [spec("gradient")],
     ),
