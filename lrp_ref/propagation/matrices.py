@@ -52,6 +52,9 @@ class Matrix:
     def save(self, path: str | PathLike[str]) -> None:
         """One `.npz` file, which is there whole or not at all: NumPy floats, or rationals as strings "p/q".
 
+        It holds weight, wired, bias, x_shape_0, x_shape_1, ... and y_shape; sparse ones as the entries (N or 1, entries) of
+        CSR matrices, with columns and begins as their indices and indptr. `Matrix.load` reads it.
+
         Raises `LRPError` for arrays of other namespaces, for balls, and where the file cannot be written.
         """
         arrays = {"bias": self.bias, "y_shape": np.array(self.y_shape, np.int64)}
