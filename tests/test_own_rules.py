@@ -9,7 +9,7 @@ import pytest
 
 import lrp_ref as lrp
 from lrp_ref import stabilizers
-from lrp_ref.arrays import neg, pos, where
+from lrp_ref.arrays import absolute, neg, pos, where
 from lrp_ref.propagation.unread import Unread
 from lrp_ref.rules import Part
 
@@ -48,6 +48,17 @@ class Mover:
         return [Part(W.connections().contributions(), 0 * b)]
 
 
+@dataclass(frozen=True)
+class Magnitudes:
+    """n = |w| x."""
+
+    name: ClassVar[str] = "magnitudes"
+    bias: ClassVar[tuple[str, ...]] = ("absorb",)
+
+    def parts(self, W: Any, x: Any, b: Any, y: Any) -> list[Part]:
+        return [Part(absolute(W) * x, absolute(b))]
+
+
 def asked(rule: Any, exact: bool = False, **how: Any) -> Any:
     layer, x, relevance = LAYER, X, R
     if exact:
@@ -74,6 +85,13 @@ def test_a_rule_that_reads_the_output_is_given_it(
     if registered:
         monkeypatch.setitem(lrp.RULES, Branch.name, Branch)
     assert np.allclose(asked(Branch(), representation=representation), by_hand(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("representation", ["structured", "explicit", "sparse"])
+def test_weights_have_magnitudes_in_every_representation(representation: str) -> None:
+    n = np.abs(LAYER.weight) * X[:, None, :]
+    want = (n / (n.sum(-1) + np.abs(LAYER.bias))[..., None] * R[..., None]).sum(1)
+    assert np.allclose(asked(Magnitudes(), representation=representation), want)
 
 
 @pytest.mark.parametrize("exact", [False, True])

@@ -40,6 +40,9 @@ class Explicit:
     def negative_part(self) -> "Explicit":
         return self.map(neg)
 
+    def magnitude(self) -> "Explicit":
+        return self.map(absolute)
+
     def __add__(self, other: "Explicit") -> "Explicit":
         return self.map(add, other)
 
