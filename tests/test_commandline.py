@@ -304,3 +304,18 @@ def test_every_command_is_loaded_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False False\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["-m", "lrp_ref", "rules"], ["-m", "lrp_conform", "list"]])
+def test_an_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run([sys.executable, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.endswith("its output cannot be written: No space left on device; print to a place with room\n")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_command_without_an_output_is_no_crash() -> None:
+    run = subprocess.run(f"{sys.executable} -m lrp_ref rules >&-", shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in run.stderr

@@ -119,6 +119,8 @@ def test_a_comparison_shows_both_and_what_differs() -> None:
     [
         (lambda: heatmap(np.zeros((1, 2, 3, 4, 5))), r"expected finite numbers \(C, H, W\) or \(H, W\), got shape"),
         (lambda: heatmap(np.full((2, 2), np.nan)), "expected finite numbers"),
+        (lambda: heatmap(RELEVANCE, np.zeros((2, 3, 4, 4))), r"image: expected shape \(H, W\), .*got \(2, 3, 4, 4\)"),
+        (lambda: heatmap(RELEVANCE, np.zeros((2, 4, 4))), r"image: expected shape \(H, W\), .*got \(2, 4, 4\)"),
         (lambda: heatmap(RELEVANCE, limit=0), "limit: expected a finite number > 0"),
         (lambda: heatmap(RELEVANCE, limit="x%"), "limit: expected a finite number > 0, or a share"),
         (lambda: grid([[RELEVANCE], []]), r"expected rows of one length, got lengths \[1, 0\]"),

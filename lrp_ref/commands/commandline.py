@@ -1,5 +1,6 @@
 """What both commands share: commands that are loaded when they are called, and every mistake told in one line."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from lrp_ref.text.nearest import nearest
 from lrp_ref.text.printable import printable
 
 USAGE = 2
+UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF)  # a full disk behind the standard output, or none at all
 INTERRUPTED = 130
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
@@ -156,14 +158,20 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             status = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by the caller
+                sys.stdout.flush()
             return status
         except KeyboardInterrupt:
             _told(self, "interrupted; every file that was written is whole")
             return INTERRUPTED
         except BrokenPipeError:  # the reader, such as head, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence()
             return 0
+        except OSError as error:
+            if error.errno not in UNWRITABLE or error.filename is not None:
+                raise
+            _silence()
+            return _told(self, f"its output cannot be written: {error.strerror}; print to a place with room")
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.table and not ctx.resilient_parsing and not args[0].startswith("-"):
@@ -196,6 +204,11 @@ def run(commands: Commands, arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error, LRPError):
             raise
         return _told(commands, str(error))
+
+
+def _silence() -> None:
+    """Else Python would complain again, of what it still holds, when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(commands: Commands, message: str) -> int:

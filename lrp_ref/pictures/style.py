@@ -87,6 +87,9 @@ def draw(axis: Any, a: Array, limit: float) -> Any:
 def draw_image(axis: Any, image: Array) -> None:
     """An image (H, W), (H, W, 3) or (C, H, W): values from 0 to 1 as they are, others from their smallest to their largest."""
     a = floats(image)
+    a = a[0] if a.ndim == 4 and a.shape[0] == 1 else a
+    if a.ndim not in (2, 3) or (a.ndim == 3 and not {1, 3} & {a.shape[0], a.shape[-1]}):
+        raise LRPError(f"image: expected shape (H, W), (H, W, 3) or (C, H, W) with C 1 or 3, got {tuple(a.shape)}; choose one")
     if a.ndim == 3 and a.shape[-1] not in (1, 3):
         a = np.moveaxis(a, 0, -1)
     a = a[..., 0] if a.ndim == 3 and a.shape[-1] != 3 else a

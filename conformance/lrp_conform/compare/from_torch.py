@@ -21,6 +21,7 @@ from lrp_ref.layers import BatchNorm
 from lrp_ref.network.network import Network
 from lrp_ref.network.start import start_relevance
 from lrp_ref.propagation.gauges import in_float64
+from lrp_ref.text.extras import needed
 from lrp_ref.transforms import merge_batch_norm as merged
 
 Attribute = Callable[[Any, Any], Any]
@@ -102,6 +103,11 @@ def exported(model: Any, x: Any, options: Mapping[str, Any]) -> Network:
     options: of `torch.onnx.export`, in place of the default ones. What ONNX keeps in float32 is taken from the modules.
     """
     import torch
+
+    try:
+        import onnx  # noqa: F401  # which the exporter asks for in words of its own
+    except ImportError as error:
+        raise LRPError(f"torch cannot export the model without {needed(error, 'onnx')}") from None
 
     apart = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False}
     settings = {"dynamo": False, "input_names": ["input"], "dynamic_axes": {"input": {0: "batch"}}, **(options or apart)}
