@@ -59,6 +59,17 @@ class Magnitudes:
         return [Part(absolute(W) * x, absolute(b))]
 
 
+@dataclass(frozen=True)
+class Difference:
+    """n = (w+ - w-) x, which is |w| x."""
+
+    name: ClassVar[str] = "difference"
+    bias: ClassVar[tuple[str, ...]] = ("absorb",)
+
+    def parts(self, W: Any, x: Any, b: Any, y: Any) -> list[Part]:
+        return [Part((pos(W) - neg(W)) * x, pos(b) - neg(b))]
+
+
 def asked(rule: Any, exact: bool = False, **how: Any) -> Any:
     layer, x, relevance = LAYER, X, R
     if exact:
@@ -87,11 +98,12 @@ def test_a_rule_that_reads_the_output_is_given_it(
     assert np.allclose(asked(Branch(), representation=representation), by_hand(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("rule", [Magnitudes(), Difference()], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("representation", ["structured", "explicit", "sparse"])
-def test_weights_have_magnitudes_in_every_representation(representation: str) -> None:
+def test_weights_have_magnitudes_and_differences_in_every_representation(representation: str, rule: Any) -> None:
     n = np.abs(LAYER.weight) * X[:, None, :]
     want = (n / (n.sum(-1) + np.abs(LAYER.bias))[..., None] * R[..., None]).sum(1)
-    assert np.allclose(asked(Magnitudes(), representation=representation), want)
+    assert np.allclose(asked(rule, representation=representation), want)
 
 
 @pytest.mark.parametrize("exact", [False, True])

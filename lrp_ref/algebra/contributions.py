@@ -46,6 +46,9 @@ class Explicit:
     def __add__(self, other: "Explicit") -> "Explicit":
         return self.map(add, other)
 
+    def __sub__(self, other: "Explicit") -> "Explicit":
+        return self + (-1) * other
+
     def __rmul__(self, factor: Number) -> "Explicit":
         return self.map(lambda w: factor * w)
 
@@ -162,6 +165,9 @@ class Structured:
 
     def __add__(self, other: "Structured") -> "Structured":
         return self.map(add, other)
+
+    def __sub__(self, other: "Structured") -> "Structured":
+        return self + (-1) * other
 
     def __rmul__(self, factor: Number) -> "Structured":
         return self.map(lambda w: factor * w)
