@@ -242,7 +242,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "rule as a class": (lambda: ask(rule=lrp.Zero), "rule: expected one such as .*, got type <class"),
     "array for a layer": (lambda: ask(layer=W), "layer: expected one such as .*, got ndarray array"),
     "number for a stabiliser": (lambda: ask(stabilizer=1e-6), "stabilizer: expected one such as .*, got float 1e-06"),
-    "dialect by name": (lambda: ask(dialect="zennit-1.0"), "dialect: expected one such as .*, got str 'zennit-1.0'"),
+    "unknown dialect": (lambda: ask(dialect="zennit-9"), "no dialect 'zennit-9'; .*known are innvestigate-2.1, "),
+    "number for a dialect": (lambda: ask(dialect=1.0), "dialect: expected one such as .*, got float 1.0"),
     # stabilisers
     "unknown stabiliser": (lambda: lrp.Stabilizer("x"), "stabilizer kind: expected one of none, signed_add, .*; got 'x'"),
     "negative stabiliser": (lambda: lrp.Stabilizer("none", -1), "stabilizer epsilon: expected a number >= 0, got -1"),
