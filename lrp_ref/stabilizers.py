@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, full, namespace, sqrt, where
+from lrp_ref.arrays import Array, LRPError, Number, absolute, full, is_number, namespace, sqrt, where
 from lrp_ref.kernels import delegated
 
 
@@ -20,12 +20,13 @@ class Stabilizer:
     sign_at_zero: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise LRPError(f"stabilizer kind: expected one of {', '.join(KINDS)}; got {self.kind!r}")
-        if self.sign_at_zero not in (1, 0, -1):
+        if not is_number(self.sign_at_zero) or self.sign_at_zero not in (1, 0, -1):
             raise LRPError(f"sign_at_zero: expected 1, 0 or -1; got {self.sign_at_zero!r}")
-        if not self.epsilon >= 0:
-            raise LRPError(f"stabilizer epsilon: expected a number >= 0, got {self.epsilon}")
+        counts = hasattr(self.epsilon, "__sub__") and not isinstance(self.epsilon, bool)
+        if not counts or getattr(self.epsilon, "shape", ()) != () or not self.epsilon >= 0:
+            raise LRPError(f"stabilizer epsilon: expected a number >= 0, got {self.epsilon!r}")
 
     def __call__(self, d: Array, epsilon: Number) -> Array:
         """D of d (batch, *out), with `epsilon` in the arithmetic of d."""
