@@ -115,6 +115,20 @@ def constant(shape: Sequence[int], value: Number, like: Array) -> Array:
     return namespace(like).broadcast_to(full((1,) * len(shape), value, like), tuple(shape))
 
 
+def only_read(a: Any) -> Any:
+    """A NumPy array as a view that cannot be written to, without a copy; anything else as it is."""
+    if not isinstance(a, np.ndarray) or not a.flags.writeable:
+        return a
+    view = a.view()
+    view.flags.writeable = False
+    return view
+
+
+def times(factor: Number, a: Array) -> Array:
+    """factor * a, where a rational factor of floats is rounded to a float first."""
+    return (float(factor) if isinstance(factor, Fraction) and not is_exact(a) else factor) * a
+
+
 def placed(total: Array, at: Any, values: Any) -> Array:
     """`total` with `values` at the index `at`: in place, where arrays of its kind can be written to; no one else holds it."""
     if not array_api_compat.is_writeable_array(total):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
+from inspect import signature
 from typing import Any, TypeVar
 
 from lrp_ref.arrays import LRPError, namespace
@@ -95,6 +96,14 @@ def refuse_other(what: str, value: Any, kind: type, see: str) -> None:
     """Refuse what a method of a user's own returns where it is something else."""
     if not isinstance(value, kind):
         raise LRPError(f"{what}: expected to return {see}, got {type(value).__name__} {brief(value)}")
+
+
+def refuse_call(what: str, method: Any, expected: str, given: Sequence[Any]) -> None:
+    """Refuse a method of a user's own that cannot be called with what it is given."""
+    try:
+        signature(method).bind(*given)
+    except TypeError as error:
+        raise LRPError(f"{what}: expected {expected}, got {method.__name__}{signature(method)}: {error}") from None
 
 
 def brief(value: Any) -> str:

@@ -17,7 +17,7 @@ from operator import add
 from typing import Any
 
 from lrp_ref.algebra.entries import entries
-from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, flattened, namespace, neg, pos
+from lrp_ref.arrays import Array, LRPError, Number, absolute, constant, flattened, namespace, neg, pos, times
 from lrp_ref.kernels import delegated
 
 
@@ -50,7 +50,7 @@ class Explicit:
         return self + (-1) * other
 
     def __rmul__(self, factor: Number) -> "Explicit":
-        return self.map(lambda w: factor * w)
+        return self.map(lambda w: times(factor, w))
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Explicit):
@@ -83,7 +83,7 @@ class Messages:
         return Messages(self.values - other.values)
 
     def __rmul__(self, factor: Number) -> "Messages":
-        return Messages(factor * self.values)
+        return Messages(times(factor, self.values))
 
     def contributions(self) -> "Messages":
         return self
@@ -128,7 +128,7 @@ class Inputs:
         return self.halves[1]
 
     def __rmul__(self, factor: Number) -> "Inputs":
-        return self.map(lambda a: factor * a)
+        return self.map(lambda a: times(factor, a))
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Structured:
         return self + (-1) * other
 
     def __rmul__(self, factor: Number) -> "Structured":
-        return self.map(lambda w: factor * w)
+        return self.map(lambda w: times(factor, w))
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Structured):

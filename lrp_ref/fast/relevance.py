@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.algebra.contributions import Structured
-from lrp_ref.arrays import Array, all_finite
+from lrp_ref.algebra.contributions import Inputs, Structured
+from lrp_ref.arrays import Array, all_finite, only_read
 from lrp_ref.biases import MODES
 from lrp_ref.fast import on, sums
 from lrp_ref.fast.threads import across, chunks
@@ -31,10 +31,10 @@ def serves(problem: Any) -> bool:
 def received(problem: Any) -> tuple[Array, ...]:
     """The relevance at every input, (batch, ...); NaN where a denominator overflows."""
     affine = problem.affine
-    if _passes(problem):
-        return tuple(m.scatter(problem.arrived) for m in affine.maps)  # which may be the caller's own array
-    bias = _narrow(affine.bias)
+    bias = only_read(_narrow(affine.bias))
     parts: list[Part] = parts_of(problem, bias)
+    if _passes(problem, parts):
+        return tuple(m.scatter(problem.arrived) for m in affine.maps)  # which may be the caller's own array
     if len(parts) == 1 and _is_output(problem, parts[0], bias):
         quotients = [_quotients(problem, parts[0], affine.y, None)]
     else:
@@ -46,11 +46,20 @@ def received(problem: Any) -> tuple[Array, ...]:
     return sums.distribute([part.n for part in parts], quotients)
 
 
-def _passes(problem: Any) -> bool:
-    """Whether relevance only moves, which takes no quotient."""
-    affine = problem.affine
+def _passes(problem: Any, parts: list[Part]) -> bool:
+    """Whether relevance only moves, which takes no quotient: the one part is 1 on every connection, and nothing else."""
+    affine, part = problem.affine, parts[0]
     moves = getattr(problem.rule, "moves", False) and all(isinstance(m, Routed) for m in affine.maps)
-    return moves and affine.serves is None and problem.stabilizer.kind == "none"
+    if not moves or affine.serves is not None or problem.stabilizer.kind != "none" or len(parts) != 1:
+        return False
+    bare = part.where is None and part.over is None and _is_one(part.scale) and not part.c.any()
+    return bare and len(part.n.terms) == 1 and _connects(problem.weights, *part.n.terms[0])
+
+
+def _connects(W: Structured, V: Structured, u: Inputs) -> bool:
+    """Whether V (x) u is 1 on every connection of W."""
+    alike = all((v.gather, v.scatter) == (w.gather, w.scatter) for v, w in zip(V.maps, W.maps, strict=True))
+    return alike and u is W.ones and all(bool((v.weight == 1).all()) for v in V.maps)
 
 
 def _narrow(a: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.algebra.entries import Entries, complete, moving, pooling, sliding
-from lrp_ref.arrays import Array, added, full, namespace, placed
+from lrp_ref.arrays import Array, added, full, namespace, only_read, placed
 from lrp_ref.kernels import delegated
 
 
@@ -98,6 +98,9 @@ class DenseMap:
     base: Array
     modify: Callable[[Array], Array] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", only_read(self.base))  # the layer's own weight, which rules see
+
     @cached_property
     def weight(self) -> Array:
         return self.base if self.modify is None else self.modify(self.base)
@@ -136,6 +139,9 @@ class ConvMap:
     groups: int
     size: tuple[int, ...]
     modify: Callable[[Array], Array] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", only_read(self.base))  # the layer's own weight, which rules see
 
     @cached_property
     def weight(self) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.algebra.contributions import Inputs, explicit, structured
-from lrp_ref.arrays import Array, LRPError, checked, flattened, is_number, known, namespace, number, same_arithmetic
+from lrp_ref.arrays import Array, LRPError, checked, flattened, is_number, known, namespace, number, only_read, same_arithmetic
 from lrp_ref.biases import MODES
 from lrp_ref.dialects import Dialect, named
 from lrp_ref.layers import Affine, Layer
@@ -16,7 +16,7 @@ from lrp_ref.layers.affine import LAYER, affine_of, arity
 from lrp_ref.layers.maps import Routed
 from lrp_ref.rules import RULE, Rule, Shaped, check_conventions
 from lrp_ref.stabilizers import NONE, Stabilizer
-from lrp_ref.values import brief, changed, fields_of, refuse_lacking
+from lrp_ref.values import brief, changed, fields_of, refuse_lacking, refuse_other
 
 REPRESENTATIONS = ("structured", "explicit", "sparse")
 MOST_ENTRIES = 2**27  # of an explicit matrix: a gigabyte in float64
@@ -72,7 +72,7 @@ def settle(
     checked("relevance", relevance, trusted)
     if known is not None:
         layer, rule, stabilizer, bias = known.apply(layer, rule, stabilizer, bias)
-    affine = affine_of(layer, batched)
+    affine = _only_read(affine_of(layer, batched))
     same_arithmetic(*_reference(layer, given), "relevance", relevance)
     affine = affine if output is None else _given(affine, lead, output)
     expected = (*lead, *affine.shape[1:])
@@ -80,7 +80,7 @@ def settle(
         raise LRPError(f"relevance: expected the output's shape {expected}, got {tuple(relevance.shape)}")
     check_conventions(rule)
     bias = _mode(rule, bias)
-    stabilizer = stabilizer or getattr(rule, "stabilizer", None) or NONE
+    stabilizer = stabilizer or _own_stabilizer(rule) or NONE
     if representation not in REPRESENTATIONS:
         raise LRPError(f"representation is one of {', '.join(REPRESENTATIONS)}; got {representation!r}")
     weights, inputs = represent(representation, affine)
@@ -102,6 +102,10 @@ def inputs_of(layer: Layer, x: Any) -> tuple[Array, ...]:
     if given and isinstance(x, list | tuple) and not any(hasattr(a, "shape") for a in given):
         raise LRPError(f"x: expected an array, got a {type(x).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
     refuse_lacking("layer", layer, LAYER, "lrp_ref.Dense(weight, bias)", "lrp_ref.Layer")
+    if layer.axes is not None and (not isinstance(layer.axes, int) or isinstance(layer.axes, bool) or layer.axes < 0):
+        raise LRPError(
+            f"{type(layer).__name__}.axes: expected the number of axes of one sample, or None; got {brief(layer.axes)}"
+        )
     _check_count(layer, given)
     return given
 
@@ -139,6 +143,11 @@ def takes_indices(layer: Any) -> bool:
 def _reference(layer: Any, given: tuple[Array, ...]) -> tuple[str, Array]:
     """The array that says which arithmetic relevance must have, and its name."""
     return (f"{type(layer).__name__}.weight", layer.weight) if takes_indices(layer) else ("x", given[0])
+
+
+def _only_read(affine: Affine) -> Affine:
+    """The same, with inputs and a bias that no rule can write to: they may be the caller's own."""
+    return replace(affine, inputs=tuple(map(only_read, affine.inputs)), bias=only_read(affine.bias))
 
 
 def _given(affine: Affine, lead: tuple[int, ...], output: Array) -> Affine:
@@ -181,6 +190,14 @@ def _check_kinds(rule: Any, stabilizer: Any, dialect: Any) -> None:
             raise LRPError(f"{name}: expected one such as {example}, got {type(value).__name__} {brief(value)}")
 
 
+def _own_stabilizer(rule: Any) -> Stabilizer | None:
+    """The rule's own stabiliser, where it has one."""
+    own = getattr(rule, "stabilizer", None)
+    if own is not None and not isinstance(own, Stabilizer):
+        raise LRPError(f"{type(rule).__name__}.stabilizer: expected a lrp_ref.Stabilizer or None, got {brief(own)}")
+    return own
+
+
 def _check_count(layer: Layer, given: tuple[Any, ...]) -> None:
     """Refuse more or fewer inputs than the layer takes, and what is no array."""
     count = arity(layer)
@@ -213,7 +230,9 @@ def represent(representation: str, affine: Affine) -> tuple[Any, Any]:
 def in_arithmetic(rule: Any, inputs: tuple[Array, ...], shaped: Shaped) -> Any:
     """The rule with its numbers converted once to the arithmetic of x."""
     if hasattr(rule, "fitted"):
-        return rule.fitted(inputs, shaped)
+        fitted = rule.fitted(inputs, shaped)
+        refuse_other(f"{type(rule).__name__}.fitted", fitted, type(rule), "the rule itself or a changed copy")
+        return fitted
     numbers = {name: value for name, value in fields_of(rule).items() if is_number(value)}
     return changed(rule, {name: number(value, inputs[0], f"{type(rule).__name__}.{name}") for name, value in numbers.items()})
 

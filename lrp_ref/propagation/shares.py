@@ -6,18 +6,13 @@ from math import prod
 from operator import add
 from typing import Any, NamedTuple
 
-from lrp_ref.arrays import (
-    Array,
-    absolute,
-    full,
-    namespace,
-    where,
-)
+from lrp_ref.arrays import Array, LRPError, absolute, full, namespace, only_read, where
 from lrp_ref.biases import MODES
+from lrp_ref.propagation.parts import refuse_no_parts, settled
 from lrp_ref.propagation.settle import Problem
 from lrp_ref.propagation.unread import Unread
-from lrp_ref.rules import Part, Rule
-from lrp_ref.values import refuse_other
+from lrp_ref.rules import Part
+from lrp_ref.values import refuse_call
 
 
 class Share(NamedTuple):
@@ -56,29 +51,36 @@ def normalized(problem: Problem) -> Iterator[Share]:
 
 def parts_of(problem: Problem, bias: Array) -> list[Part]:
     """The rule's parts, with the bias as its mode has it, and rescaled where the rule has it so."""
-    parts = stated(problem, bias, output_of(problem))
-    return list(problem.rule.rescaled(parts)) if hasattr(problem.rule, "rescaled") else parts
+    rule, like = problem.rule, problem.arrived
+    name = type(rule).__name__
+    parts = [settled(f"{name}.parts", part, bias, like) for part in stated(problem, bias, output_of(problem))]
+    if not hasattr(rule, "rescaled"):
+        return parts
+    rescaled = rule.rescaled(parts)
+    refuse_no_parts(f"{name}.rescaled", rescaled)
+    return [settled(f"{name}.rescaled", part, bias, like) for part in rescaled]
 
 
 def stated(problem: Problem, bias: Any, y: Any) -> list[Part]:
     """The rule's own parts, with the bias as its mode has it."""
-    mode = MODES[problem.bias]
-    parts: list[Part] = problem.rule.parts(problem.weights, problem.inputs, bias if mode.seen else 0 * bias, y)
-    _refuse_no_parts(problem.rule, parts)
+    mode, rule = MODES[problem.bias], problem.rule
+    given = (problem.weights, problem.inputs, only_read(bias) if mode.seen else 0 * bias, only_read(y))
+    try:
+        parts: list[Part] = rule.parts(*given)
+    except (TypeError, ValueError) as error:
+        refuse_call(f"{type(rule).__name__}.parts", rule.parts, "parts(W, x, b, y)", given)
+        if "read-only" in str(error):
+            raise LRPError(
+                f"{type(rule).__name__}.parts writes into what it is given ({error}); write b = 2 * b, no b *= 2"
+            ) from None
+        raise
+    refuse_no_parts(f"{type(rule).__name__}.parts", parts)
     return [part._replace(c=bias) for part in parts] if mode.whole else parts
 
 
 def output_of(problem: Problem) -> Any:
     """y, as the rule's formula has it: refused where the rule says that it does not read it, so that it need not be formed."""
     return problem.flat(problem.affine.y) if getattr(problem.rule, "reads_output", True) else Unread(problem.rule)
-
-
-def _refuse_no_parts(rule: Rule, parts: Any) -> None:
-    """Refuse what a rule of a user's own may return instead of its parts."""
-    name = f"{type(rule).__name__}.parts"
-    refuse_other(name, parts, list, "a list of lrp_ref.Part")
-    for part in parts or [None]:
-        refuse_other(name, part, Part, "at least one lrp_ref.Part, and nothing else")
 
 
 def received_by(problem: Problem, shares: list[Share]) -> tuple[Array, ...]:

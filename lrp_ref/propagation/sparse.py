@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from lrp_ref.algebra.entries import Entries, entries
-from lrp_ref.arrays import Array, LRPError, Number, flattened
+from lrp_ref.arrays import Array, LRPError, Number, flattened, times
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Sparse:
         return self._with(self.values - other.values)
 
     def __rmul__(self, factor: Number) -> "Sparse":
-        return self._with(factor * self.values)
+        return self._with(times(factor, self.values))
 
     def __mul__(self, other: Any) -> "Sparse":
         if isinstance(other, Sparse):
