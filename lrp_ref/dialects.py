@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lrp_ref.arrays import LRPError
-from lrp_ref.rules import RULES, Zero
+from lrp_ref.biases import MODES
+from lrp_ref.rules import CONVENTIONS, RULES, Zero
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.nearest import nearest
-from lrp_ref.values import Table, changed
+from lrp_ref.values import Table, changed, fields_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,52 @@ class Dialect:
     unasked: Mapping[str, tuple[Any, Stabilizer]] = field(default_factory=dict)
     note: str = ""
 
+    def __post_init__(self) -> None:
+        for table in ("stabilizers", "biases", "rules", "layers", "layer_rules", "unasked"):
+            if not isinstance(getattr(self, table), Mapping):
+                raise LRPError(f"dialect {self.name}: {table}: expected a table by name, got {getattr(self, table)!r}")
+        for name in {*self.stabilizers, *self.biases} - {"*"} | {*self.rules}:
+            self._known_rule(name)
+        for name in self.layer_rules.values():
+            self._known_rule(name)
+        for name, stabilizer in self.stabilizers.items():
+            if not isinstance(stabilizer, Stabilizer):
+                raise LRPError(
+                    f"dialect {self.name}: stabilizers: expected {name!r} with a lrp_ref.Stabilizer, got {stabilizer!r}"
+                )
+        for name, mode in self.biases.items():
+            modes = MODES if name == "*" else RULES[name].bias
+            if mode not in modes:
+                raise LRPError(f"dialect {self.name}: biases: {name} is one of {', '.join(modes)}; got {mode!r}")
+        for name, said in self.rules.items():
+            self._check_conventions(name, said)
+
+    def _check_conventions(self, name: str, said: Any) -> None:
+        """Refuse what is no convention of the rule, or of the one that takes its place, and values that do not exist."""
+        if not isinstance(said, Mapping):
+            raise LRPError(f"dialect {self.name}: rules: expected {name!r} with its conventions by name, got {said!r}")
+        rule = self._known_rule(said.get("rule", name))
+        takes = [one for one in CONVENTIONS if one in getattr(rule, "__dataclass_fields__", vars(rule))]
+        for convention, value in said.items():
+            if convention == "rule":
+                continue
+            if convention not in takes:
+                known = f"; known are {', '.join(takes)}" if takes else ""
+                raise LRPError(f"dialect {self.name}: rules: {rule.name} has no convention {convention!r}{known}")
+            if value not in CONVENTIONS[convention][0]:
+                values = ", ".join(CONVENTIONS[convention][0])
+                raise LRPError(f"dialect {self.name}: rules: {rule.name}: {convention} is one of {values}; got {value!r}")
+
+    def _known_rule(self, name: Any) -> Any:
+        """The rule of that name."""
+        if name not in RULES:
+            hint = nearest(str(name), RULES)
+            raise LRPError(
+                f"dialect {self.name}: no rule {name!r}; {hint and f'{hint} '}known are {', '.join(RULES)}; "
+                "put one of your own into lrp_ref.RULES first"
+            )
+        return RULES[name]
+
     def apply(
         self, layer: Any, rule: Any, stabilizer: Stabilizer | None, bias: str | None
     ) -> tuple[Any, Any, Stabilizer | None, str | None]:
@@ -49,7 +96,7 @@ class Dialect:
         if fixed is not None:
             rule = RULES[fixed]()
         if bias is None:
-            bias = self.biases.get(rule.name)
+            bias = self.biases.get(rule.name, self.biases.get("*"))
         if stabilizer is None:
             stabilizer = self.stabilizers.get(rule.name, self.stabilizers.get("*"))
             if rule.name == "epsilon" and stabilizer is not None:
@@ -60,10 +107,17 @@ class Dialect:
             given = {f.name: getattr(rule, f.name) for f in fields(rule) if getattr(rule, f.name) is not None}
             if given.keys() <= {f.name for f in fields(other)}:  # else a convention of this very rule was asked for
                 rule = other(**given)
-        missing = {name: value for name, value in overrides.items() if getattr(rule, name) is None}
+        missing = {name: value for name, value in overrides.items() if getattr(rule, name, value) is None}
         changes = self.layers.get(type(layer).__name__, {})
+        unknown = [name for name in changes if not hasattr(layer, name)]
+        if unknown:
+            kind = type(layer).__name__
+            raise LRPError(
+                f"dialect {self.name}: layers: {kind} has no {', '.join(map(repr, unknown))}; "
+                f"it has {', '.join(fields_of(layer))}"
+            )
         unsaid = {name: value for name, value in changes.items() if getattr(layer, name, value) is None}
-        return changed(layer, unsaid), replace(rule, **missing) if missing else rule, stabilizer, bias
+        return changed(layer, unsaid), changed(rule, missing), stabilizer, bias
 
 
 def signed(epsilon: float) -> Stabilizer:

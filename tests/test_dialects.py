@@ -4,6 +4,7 @@ V0: weight (1, -1), bias -1, x (1, 1), R = -1, so the contributions are (1, -1) 
 """
 
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -183,3 +184,57 @@ def test_layers_print_and_pickle(layer: Any) -> None:
 
 def test_every_layer_stands_for_an_operator() -> None:
     assert {type(layer).__name__ for layer in LAYERS} == {kind.__name__ for kind in lrp.layers.registered()}
+
+
+UNKNOWN: dict[str, tuple[dict[str, Any], str]] = {
+    "a convention": ({"rules": {"gamma": {"knid": "squared"}}}, "rules: gamma has no convention 'knid'; known are kind"),
+    "a convention of none": ({"rules": {"epsilon": {"nosuch": "x"}}}, "rules: epsilon has no convention 'nosuch'"),
+    "a number": ({"rules": {"gamma": {"gamma": 2}}}, "rules: gamma has no convention 'gamma'; known are kind"),
+    "a value": ({"rules": {"gamma": {"kind": "cubed"}}}, "rules: gamma: kind is one of original, squared; got 'cubed'"),
+    "a rule": ({"rules": {"gama": {"kind": "squared"}}}, "no rule 'gama'; did you mean 'gamma'? known are zero, epsilon, "),
+    "another rule": ({"rules": {"gamma": {"rule": "nosuch"}}}, "no rule 'nosuch'; known are zero, epsilon, "),
+    "the other's convention": (
+        {"rules": {"gamma": {"rule": "generalized-gamma", "kind": "squared"}}},
+        "rules: generalized-gamma has no convention 'kind'; known are branch, at_zero",
+    ),
+    "no table": ({"rules": {"gamma": "squared"}}, "rules: expected 'gamma' with its conventions by name, got 'squared'"),
+    "no tables": ({"layers": "BatchNorm"}, "layers: expected a table by name, got 'BatchNorm'"),
+    "a rule's stabiliser": ({"stabilizers": {"zeor": lrp.Stabilizer()}}, "no rule 'zeor'; did you mean 'zero'?"),
+    "no stabiliser": (
+        {"stabilizers": {"zero": "signed_add"}},
+        "stabilizers: expected 'zero' with a lrp_ref.Stabilizer, got 'signed_add'",
+    ),
+    "a bias mode": ({"biases": {"flat": "absorb"}}, "biases: flat is one of ignore; got 'absorb'"),
+    "a bias mode of all": ({"biases": {"*": "absrob"}}, r"biases: \* is one of absorb, "),
+    "a layer's rule": ({"layer_rules": {"Add": "flta"}}, "no rule 'flta'; did you mean 'flat'?"),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_dialect_of_unknown_names_is_refused_when_it_is_made(name: str) -> None:
+    tables, text = UNKNOWN[name]
+    with pytest.raises(lrp.LRPError, match=f"^dialect mine: {re.escape(text) if '*' not in text else text}"):
+        lrp.Dialect("mine", "a library", "1", **{"stabilizers": {}, **tables})
+
+
+def test_a_field_that_a_layer_does_not_have_is_refused_when_the_dialect_is_applied() -> None:
+    one = np.ones(1)
+    layer = lrp.BatchNorm(one, one, one, one, 0.0)
+    mine = lrp.Dialect("mine", "a library", "1", {}, layers={"BatchNorm": {"linearisation": "centered"}})
+    with pytest.raises(lrp.LRPError, match=r"^dialect mine: layers: BatchNorm has no 'linearisation'; it has .*linearization"):
+        lrp.propagate(layer, np.ones((2, 1)), np.ones((2, 1)), lrp.Zero(), dialect=mine)
+
+
+def test_a_dialect_may_settle_the_bias_of_every_other_rule() -> None:
+    mine = lrp.Dialect("mine", "a library", "1", {}, biases={"*": "ignore", "epsilon": "absorb"})
+    for rule, mode in ((lrp.Zero(), "ignore"), (lrp.Epsilon(0.1), "absorb")):
+        got, want = (lrp.propagate(*V0, rule, **how).relevance for how in ({"dialect": mine}, {"bias": mode}))
+        assert np.array_equal(got, want, equal_nan=True)
+
+
+def test_a_convention_of_the_rule_that_takes_its_place_is_not_asked_of_a_rule_that_stays() -> None:
+    tables = {"rules": {"gamma": {"rule": "generalized-gamma", "branch": "unbiased"}}}
+    mine = lrp.Dialect("mine", "a library", "1", {}, **tables)
+    squared = lrp.Gamma(0.25, kind="squared")
+    got, want = (lrp.propagate(*V0, squared, dialect=how).relevance for how in (mine, None))
+    assert np.array_equal(got, want)
