@@ -5,6 +5,7 @@ object array whose elements are `fractions.Fraction`, `flint.fmpq` or `flint.arb
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import reduce
@@ -18,6 +19,8 @@ import numpy as np
 from lrp_ref.kernels import delegated
 
 Array = Any  # an array of any array-API namespace; the namespaces share no common static type
+LONG_EXPONENT = re.compile(r"[eE][-+]?[\d_]{5}")  # of a text, whose number would take more memory than there is
+OPERATORS = ("__mul__", "__add__", "__matmul__", "__array_ufunc__")  # by which a subclass of NumPy's arrays may mean others
 Number = Any  # int, float, Fraction, or an element type of an exact array
 
 
@@ -53,8 +56,10 @@ def fraction(value: Any, name: str) -> Fraction:
     try:
         if hasattr(value, "p"):
             return Fraction(int(value.p), int(value.q))
+        if isinstance(value, str) and LONG_EXPONENT.search(value):
+            raise OverflowError
         return Fraction(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         raise LRPError(f"{name}: expected a finite number, got {value!r}; use an int, a float or a Fraction") from None
 
 
@@ -227,8 +232,13 @@ def checked(name: str, a: Array, trusted: bool = False) -> Array:
     """
     if not hasattr(a, "shape") or not hasattr(a, "dtype"):
         raise LRPError(f"{name}: expected an array, got {type(a).__name__}; use numpy.asarray(...) or lrp_ref.exact(...)")
+    if isinstance(a, np.ndarray) and any(getattr(type(a), op) is not getattr(np.ndarray, op) for op in OPERATORS):
+        raise LRPError(
+            f"{name}: expected a plain array, got {type(a).__name__}, whose operators mean something else; "
+            "fill what is masked, and use numpy.asarray(...)"
+        )
     if is_exact(a):
-        bad: Callable[[Any], bool] = lambda v: isinstance(v, float | int) or not hasattr(v, "__truediv__")  # noqa: E731
+        bad: Callable[[Any], bool] = lambda v: isinstance(v, float | int | np.generic) or not hasattr(v, "__truediv__")  # noqa: E731
         found = next((index for index in np.ndindex(a.shape) if bad(a[index])), None)
         if found is not None:
             raise LRPError(
@@ -252,7 +262,10 @@ def _at(index: Sequence[int]) -> str:
 
 def same_arithmetic(reference: str, a: Array, name: str, b: Array) -> None:
     """Refuse to mix namespaces or dtypes: nothing is converted behind the caller's back."""
-    if namespace(a) is not namespace(b) or a.dtype != b.dtype:
+    if namespace(a) is not namespace(b):
+        theirs, ours = (type(one).__module__.split(".")[0] for one in (b, a))
+        raise LRPError(f"{name} is an array of {theirs}, but {reference} is one of {ours}; convert one of them first")
+    if a.dtype != b.dtype:
         raise LRPError(f"{name} has dtype {b.dtype}, but {reference} has {a.dtype}; convert one of them first")
     if is_exact(a) and a.size and b.size and element_type(a) is not element_type(b):
         raise LRPError(

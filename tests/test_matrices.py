@@ -197,3 +197,25 @@ lrp.matrix(layer, x, sparse=True)
 assert "scipy" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999999999", "1/0", "1/00", "0.5", "1e5", "nan", "1_0", " 1", "+1", "1/-2", "٣", "9" * 4301, ""]
+)
+def test_a_file_of_other_texts_than_rationals_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "matrix.npz"
+    lrp.matrix(lrp.Dense(lrp.exact([["1/3"]]), None), lrp.exact([[1]])).save(path)
+    with np.load(path) as held:
+        arrays = dict(held)
+    np.savez(path, **{**arrays, "weight": np.array([[[text]]])})
+    with pytest.raises(
+        lrp.LRPError, match=r"matrix.npz: expected integers, or p/q with q > 0, in at most 4300 digits each; got"
+    ):
+        lrp.Matrix.load(path)
+
+
+@pytest.mark.parametrize("text", ["1/0", "1e999999999", "1e-9_9_9_9_9_9", "1E+100000"])
+def test_a_text_that_is_no_number_one_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(lrp.LRPError, match=r"^exact\[0\]: expected a finite number, got '1"):
+        lrp.exact([text])
+    assert lrp.exact(["1e300"])[0] == 10**300

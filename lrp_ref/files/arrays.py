@@ -1,6 +1,7 @@
 """Files that are there whole or not at all: every writer raises `LRPError` where it cannot write."""
 
 import os
+import re
 import socket
 import stat
 import zlib
@@ -15,7 +16,9 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.lib.format import read_array
 
-from lrp_ref.arrays import Array, LRPError, is_exact
+from lrp_ref.arrays import Array, LRPError, exact, is_exact
+
+RATIONAL = re.compile(r"-?[0-9]{1,4300}(/[1-9][0-9]{0,4299})?")  # no more digits than Python reads of an integer
 
 
 @contextmanager
@@ -75,6 +78,14 @@ def load_arrays(path: Path) -> dict[str, Any]:
         raise LRPError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise LRPError(f"{path}: no .npz file of numbers: {str(error).splitlines()[0]}; save it with numpy.savez") from None
+
+
+def rationals(path: Any, a: Array) -> Array:
+    """Strings "p/q" of a file as exact numbers. Raises `LRPError` for any other text, however long it would take to read."""
+    wrong = next((text for text in a.flat if not RATIONAL.fullmatch(text)), None)
+    if wrong is not None:
+        raise LRPError(f"{path}: expected integers, or p/q with q > 0, in at most 4300 digits each; got {wrong[:40]!r}")
+    return exact(a)
 
 
 def save_figure(path: Path, figure: Any) -> None:

@@ -54,6 +54,8 @@ class Assign(ByValue):
             raise LRPError(f"Assign: expected kind as a layer class, or a tuple of them, as lrp_ref.Conv; got {self.kind!r}")
         if not isinstance(self.name, str):
             raise LRPError(f"Assign: expected name as a string, such as 'block1.*'; got {self.name!r}")
+        if not isinstance(self.sees, Mapping):
+            raise LRPError(f"Assign: expected sees as fields of the layer by name, {{'ties': 'split'}}; got {self.sees!r}")
         if self.position not in ("first", "last", "input", None) and not isinstance(self.position, int | range):
             raise LRPError(f"Assign: position is 'first', 'last', 'input', an index or a range; got {self.position!r}")
 

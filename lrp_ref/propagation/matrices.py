@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, element_type, exact, flattened, is_exact, namespace
-from lrp_ref.files.arrays import load_arrays, save_arrays
+from lrp_ref.arrays import Array, LRPError, element_type, flattened, is_exact, namespace
+from lrp_ref.files.arrays import load_arrays, rationals, save_arrays
 from lrp_ref.layers import Layer
 from lrp_ref.layers.affine import affine_of
 from lrp_ref.propagation.settle import entered, inputs_of, represent
@@ -78,7 +78,7 @@ class Matrix:
         if missing:
             raise LRPError(f"{path}: no matrix of a layer: it lacks {', '.join(missing)}; expected what Matrix.save wrote")
         weight, wired, bias = (
-            exact(a) if a.dtype.kind == "U" else a for a in map(arrays.__getitem__, ("weight", "wired", "bias"))
+            rationals(path, a) if a.dtype.kind == "U" else a for a in map(arrays.__getitem__, ("weight", "wired", "bias"))
         )
         names = takewhile(arrays.__contains__, (f"x_shape_{k}" for k in count()))
         *shapes, outputs = (tuple(arrays[name].ravel().tolist()) for name in (*names, "y_shape"))
