@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import lrp_ref as lrp
+from lrp_ref.kernels import switched
 
 W, B = np.array([[1.0, -1.0]]), np.array([-1.0])
 X, R = np.array([[1.0, 2.0]]), np.array([[1.0]])
@@ -57,3 +58,15 @@ def test_arrays_of_two_libraries_are_told_apart_by_their_library() -> None:
 def test_a_name_alone_is_nothing_that_relevance_sees() -> None:
     with pytest.raises(lrp.LRPError, match=r"^Assign: expected sees as fields of the layer by name, .*; got 'nosuch'$"):
         lrp.Assign(lrp.Zero(), sees="nosuch")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "plain"])
+@pytest.mark.parametrize("call", [lrp.propagate, lrp.messages])
+def test_a_parameter_that_was_spoilt_since_is_named_where_its_numbers_show(call: Any, kernels: bool) -> None:
+    layer = lrp.Dense(W.copy(), B)
+    layer.weight[0, 1] = np.nan
+    with switched(kernels), pytest.raises(lrp.LRPError, match=r"^Dense.weight\[0, 1\]: expected a finite number, got nan"):
+        call(layer, X, R, lrp.ZPlus())
+    layer.weight[0, 1] = 1e308
+    with switched(kernels), pytest.raises(lrp.LRPError, match=r"^Dense: a sum or a quotient overflows float64"):
+        call(layer, 10 * X, R, lrp.ZPlus())

@@ -13,6 +13,7 @@ from lrp_ref.arrays import (
     Array,
     LRPError,
     all_finite,
+    checked,
     full,
     is_exact,
     namespace,
@@ -26,6 +27,7 @@ from lrp_ref.propagation.shares import Share, normalized, received_by, redistrib
 from lrp_ref.rules import Rule
 from lrp_ref.stabilizers import Stabilizer
 from lrp_ref.text.printing import shapes
+from lrp_ref.values import fields_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,9 @@ def _refuse_overflow(layer: Layer, arrays: list[Array]) -> None:
     """An overflow would hand on infinities, or silently nothing at all."""
     floats = [a for a in arrays if not is_exact(a)]
     if floats and not all_finite(*floats):
+        for name, held in fields_of(layer).items():  # a parameter that was written to since the layer was made
+            if hasattr(held, "dtype") and hasattr(held, "shape") and held.dtype == floats[0].dtype:
+                checked(f"{type(layer).__name__}.{name}", held)
         raise LRPError(
             f"{type(layer).__name__}: a sum or a quotient overflows {floats[0].dtype}; use a wider dtype, or scale the data"
         )
