@@ -1,7 +1,7 @@
 """What named libraries mean by a rule's name: conventions as data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from lrp_ref.arrays import LRPError
@@ -60,7 +60,8 @@ class Dialect:
         if not isinstance(said, Mapping):
             raise LRPError(f"dialect {self.name}: rules: expected {name!r} with its conventions by name, got {said!r}")
         rule = self._known_rule(said.get("rule", name))
-        takes = [one for one in CONVENTIONS if one in getattr(rule, "__dataclass_fields__", vars(rule))]
+        held = {f.name for f in fields(rule)} if is_dataclass(rule) else vars(rule)
+        takes = [one for one in CONVENTIONS if one in held]
         for convention, value in said.items():
             if convention == "rule":
                 continue
