@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lrp_ref.arrays import Array, LRPError, Number, absolute, full, is_number, namespace, sqrt, where
+from lrp_ref.arrays import Array, LRPError, Number, absolute, full, is_exact, is_number, namespace, sqrt, where
 from lrp_ref.kernels import delegated
 
 
@@ -70,15 +70,24 @@ def signed(d: Array, at_zero: int, size: Any = 1) -> Array:
 
 def rms(d: Array) -> Array:
     """The root of the mean of d^2 over each sample's outputs, kept with size 1."""
-    axes = tuple(range(1, d.ndim))
-    return sqrt(namespace(d).mean(d * d, axis=axes, keepdims=True))
+    return _root_mean_square(d, tuple(range(1, d.ndim)))
 
 
 def std(d: Array) -> Array:
     """The standard deviation of d over the whole batch (divisor N): it couples samples."""
+    if 0 in d.shape:
+        return full((1,) * d.ndim, 0, d)
+    return _root_mean_square(d - namespace(d).mean(d), tuple(range(d.ndim)))
+
+
+def _root_mean_square(d: Array, axes: tuple[int, ...]) -> Array:
+    """In floats of numbers of size 1, whose squares neither underflow nor overflow."""
     xp = namespace(d)
-    centred = d - xp.mean(d)
-    return sqrt(xp.mean(centred * centred, axis=tuple(range(d.ndim)), keepdims=True))
+    if is_exact(d) or 0 in d.shape:
+        return sqrt(xp.mean(d * d, axis=axes, keepdims=True))
+    largest = xp.max(absolute(d), axis=axes, keepdims=True)
+    unit = d / where(largest > 0, largest, 1)
+    return largest * sqrt(xp.mean(unit * unit, axis=axes, keepdims=True))
 
 
 Signs = Callable[..., Array]  # of a size, which then has the sign of d

@@ -20,6 +20,7 @@ class UncertainInputs(Inputs):
     """Inputs with a bound on the error of each; pos and neg cut off what surely has the other sign."""
 
     errors: tuple[Array, ...]
+    __array_ufunc__ = None  # else NumPy would take it for a number, and lose its errors
 
     def map(self, f: Callable[[Array], Array]) -> "UncertainInputs":
         _lipschitz(f)
@@ -41,14 +42,17 @@ class UncertainInputs(Inputs):
 class UncertainWeights(Structured):
     """Weights with, per input, a map of how far each may be off, or None where they do not depend on x.
 
-    rounds: gamma_(m+5), what rounding does to a sum over inputs.
+    rounds: gamma_(m+5), what rounding does to a sum over inputs. operations: the roundings behind one of these weights, besides
+    those of the weights it is made of.
     """
 
     bends: tuple[Any, ...] = ()
     rounds: float = 0
+    operations: int = 0
+    __array_ufunc__ = None
 
-    def _with(self, weights: Structured, bends: tuple[Any, ...]) -> "UncertainWeights":
-        return replace(self, maps=weights.maps, bends=bends)
+    def _with(self, weights: Structured, bends: tuple[Any, ...], operations: int = 0) -> "UncertainWeights":
+        return replace(self, maps=weights.maps, bends=bends, operations=self.operations + operations)
 
     def map(self, f: Callable[..., Array], *others: Structured) -> "UncertainWeights":
         _lipschitz(f)
@@ -58,17 +62,19 @@ class UncertainWeights(Structured):
         return self._with(super().connections(), tuple(None for _ in self.maps))
 
     def __add__(self, other: Structured) -> "UncertainWeights":
-        return self._with(Structured.map(self, add, other), self._both(other, lambda a, b, v, w: a + b))
+        behind = max(getattr(other, "operations", 0) - self.operations, 0) + 1
+        return self._with(Structured.map(self, add, other), self._both(other, lambda a, b, v, w: a + b), behind)
 
     def __rmul__(self, factor: Number) -> "UncertainWeights":
         scaled = tuple(None if d is None else d.mapped(lambda a: abs(factor) * a) for d in self.bends)
-        return self._with(Structured.map(self, lambda w: factor * w), scaled)
+        return self._with(Structured.map(self, lambda w: factor * w), scaled, 1)
 
     def __mul__(self, other: Any) -> Any:
         if not isinstance(other, Structured):
             return UncertainContributions(((self, other),))
         product = Structured.map(self, lambda v, w: v * w, other)
-        return self._with(product, self._both(other, lambda a, b, v, w: a * absolute(w) + b * absolute(v) + a * b))
+        bends = self._both(other, lambda a, b, v, w: a * absolute(w) + b * absolute(v) + a * b)
+        return self._with(product, bends, getattr(other, "operations", 0) + 1)
 
     def contributions(self) -> "UncertainContributions":
         return UncertainContributions(((self, self.ones),))
@@ -89,14 +95,20 @@ class UncertainContributions(Separable):
         """N >= |n' - n|: a sum of terms |V| e, and |V' - V| (|u| + e) where weights depend on x."""
         found: list[tuple[Structured, Inputs]] = []
         for V, u in self.terms:
-            e = u.errors if isinstance(u, UncertainInputs) else tuple(0 * a for a in u.arrays)
+            if not isinstance(u, UncertainInputs) or not isinstance(V, UncertainWeights):
+                raise TypeError("contributions of arrays that the rule took out of x or W")
+            e = u.errors
             found.append((Structured(V.maps, V.ones).magnitude(), Inputs(e)))
-            bends = V.bends if isinstance(V, UncertainWeights) else ()
-            if any(d is not None for d in bends):
+            if any(d is not None for d in V.bends):
                 far = tuple(absolute(a) + b for a, b in zip(u.arrays, e, strict=True))
-                whole = tuple(_still(m) if d is None else d for m, d in zip(V.maps, bends, strict=True))
+                whole = tuple(_still(m) if d is None else d for m, d in zip(V.maps, V.bends, strict=True))
                 found.append((Structured(whole, V.ones), Inputs(far)))
         return Separable(tuple(found))
+
+    @property
+    def operations(self) -> int:
+        """The most roundings behind a weight."""
+        return max(int(V.operations) for V, _ in self.terms)  # type: ignore[attr-defined]
 
     def rows(self) -> Any:
         """The row sums, as a Ball: what their terms are off by, and the rounding of the sum."""
@@ -104,18 +116,20 @@ class UncertainContributions(Separable):
         return Ball(super().rows(), off + rounds * (self.gauge().rows() + off))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ball:
     """A number per output, with a bound on its error."""
 
     value: Array
     error: Array
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]  # == is a question about numbers
 
     def positive_part(self) -> "Ball":
-        return Ball(pos(self.value), self.error)
+        return Ball(pos(self.value), where(self.value + self.error > 0, self.error + 0 * self.value, 0))
 
     def negative_part(self) -> "Ball":
-        return Ball(neg(self.value), self.error)
+        return Ball(neg(self.value), where(self.value - self.error < 0, self.error + 0 * self.value, 0))
 
     def magnitude(self) -> "Ball":
         return Ball(absolute(self.value), self.error)
@@ -154,6 +168,12 @@ class Ball:
     def __le__(self, other: Any) -> "Choice":
         return self._choice(other, lambda d: d <= 0)
 
+    def __eq__(self, other: object) -> "Choice":  # type: ignore[override]
+        return self._choice(other, lambda d: d == 0)
+
+    def __ne__(self, other: object) -> "Choice":  # type: ignore[override]
+        return self._choice(other, lambda d: d != 0)
+
     def _choice(self, other: Any, holds: Callable[[Array], Array]) -> "Choice":
         apart = self - other
         return Choice(holds(apart.value), (absolute(apart.value) <= apart.error) & (apart.error > 0))
@@ -165,6 +185,7 @@ class Choice:
 
     chosen: Array
     doubtful: Array
+    __array_ufunc__ = None
 
     def __and__(self, other: "Choice") -> "Choice":
         return Choice(self.chosen & other.chosen, self.doubtful | other.doubtful)

@@ -28,6 +28,7 @@ from lrp_ref.layers.maps import Routed
 
 __all__ = ["Activation", "Softmax"]
 
+SLOPE = 16  # roundings behind a slope, each of the size of what it is the difference of
 LINEARIZATIONS = ("identity", "gradient", "ratio")
 
 
@@ -68,14 +69,17 @@ class Activation:
         return self.slope if isinstance(self.slope, tuple) else (self.slope,)
 
     def affine(self, x: Array) -> Affine:
-        f, derivative, *_ = FUNCTIONS[self.function]
+        row = Function(*FUNCTIONS[self.function])
         parameters, one = self._parameters(x), full((1,) * x.ndim, 1, x)
-        y, weight = cache(lambda: f(x, *parameters)), one
+        y, weight = cache(lambda: row.value(x, *parameters)), one
         if self.linearization == "gradient":
-            weight = derivative(x, *parameters)
+            weight = row.slope(x, *parameters)
         elif self.linearization == "ratio":
             weight = where(x == 0, 0 * x, y() / where(x == 0, one + 0 * x, x))
         zero = constant((1, *x.shape[1:]), 0, x)
+        if self.linearization == "gradient" and row.slope_work is not None:
+            work = absolute(weight) + row.slope_work(x, *parameters)
+            return Affine((Routed(weight, same, same, work=work),), (x,), zero, y, roundings=SLOPE)
         return Affine((Routed(weight, same, same),), (x,), zero, y, roundings=4 * (weight is not one))
 
     def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
@@ -93,7 +97,8 @@ class Activation:
             return Drift(off)
         weight = affine.maps[0].weight
         if row.homogeneous or self.linearization == "gradient":
-            rounding = u * absolute(weight) if row.homogeneous else 16 * u * (1 + absolute(weight))
+            rounding = u * absolute(weight) if row.homogeneous else SLOPE * u * (1 + absolute(weight))
+            rounding = rounding + (0 if row.slope_work is None else SLOPE * u * row.slope_work(x0, *parameters))
             bent = row.bend(x0, e0, u, *parameters) + rounding
         else:
             clear = absolute(x0) > e0
@@ -137,9 +142,7 @@ class Softmax:
 
     def drift(self, affine: Affine, x: Errors, e: Errors, dtype: str) -> Drift:
         """Every exponential, and their sum, grows by a factor of at most exp(max e): y (exp(2 max e) - 1), and rounding."""
-        xp, count = namespace(x[0]), x[0].shape[self.axis]
-        spread = xp.expm1(2 * xp.max(e[0], axis=self.axis, keepdims=True))
-        return Drift(affine.y * (spread + gamma(count + 16, UNIT_ROUNDOFF[dtype])))
+        return Drift(softmax_error(x[0], e[0], affine.y, self.axis, dtype))
 
 
 def softmax(x: Array, axis: int) -> Array:
@@ -147,6 +150,19 @@ def softmax(x: Array, axis: int) -> Array:
     xp = namespace(x)
     e = elementwise(x - xp.max(x, axis=axis, keepdims=True), "exp")
     return e / xp.sum(e, axis=axis, keepdims=True)
+
+
+def softmax_error(x: Array, e: Array, y: Array, axis: int, dtype: str) -> Array:
+    """How far softmax(x') may be off where x' is within e of x: y (exp(2 max e + 2u (m - x)) - 1), rounding and underflow.
+
+    m is the maximum, whose difference from x is rounded before it is an exponent.
+    """
+    xp, u = namespace(x), UNIT_ROUNDOFF[dtype]
+    if 0 in x.shape:
+        return 0 * y
+    below = xp.max(x, axis=axis, keepdims=True) - x
+    spread = xp.expm1(2 * xp.max(e, axis=axis, keepdims=True) + 2 * u * below)
+    return y * (spread + gamma(x.shape[axis] + 16, u)) + 4 * SMALLEST[dtype]
 
 
 def _sigmoid(x: Array) -> Array:
@@ -210,7 +226,8 @@ class Function(NamedTuple):
     value: f(x). slope: f'(x). For the bounds of networks, in float64, and None where they are not known:
     reach(x, e, ...): a Lipschitz constant of f within e of x. bend(x, e, u, ...): how far f' may move within e of x, where the
     place of a kink is itself rounded to u. work: the magnitudes, besides |y|, that computing y passes through; None if y is
-    never rounded. homogeneous: f(x) = f'(x) x.
+    never rounded. homogeneous: f(x) = f'(x) x. slope_work(x, ...): the magnitudes, besides |f'|, of a slope that is a
+    difference.
     """
 
     value: Callable[..., Array]
@@ -219,6 +236,7 @@ class Function(NamedTuple):
     bend: Callable[..., Any] | None = None
     work: float | None = 0
     homogeneous: bool = False
+    slope_work: Callable[..., Any] | None = None
 
 
 SLOPES = {"leaky-relu": Fraction(1, 100), "elu": Fraction(1), "hard-sigmoid": Fraction(1, 6)}
@@ -243,6 +261,7 @@ FUNCTIONS: dict[str, Function] = {
         lambda x, a: where(x > 0, full(x.shape, 1, x), _elu(x, a) + a),
         reach=_steepest,
         bend=lambda x, e, u, a: abs(a) * e + abs(1 - a) * _near(x, e, 0),
+        slope_work=lambda x, a: where(x > 0, 0 * x, 2 * absolute(a + 0 * x)),
     ),
     "softplus": Function(_softplus, _sigmoid, reach=lambda x, e: 1, bend=lambda x, e, u: 0.25 * e),
     "sigmoid": Function(
@@ -250,18 +269,21 @@ FUNCTIONS: dict[str, Function] = {
         lambda x: _sigmoid(x) * (1 - _sigmoid(x)),
         reach=lambda x, e: 0.25,
         bend=lambda x, e, u: 0.1 * e,  # |f''| <= 1 / (6 sqrt 3)
+        slope_work=_sigmoid,
     ),
     "tanh": Function(
         lambda x: elementwise(x, "tanh"),
         lambda x: 1 - elementwise(x, "tanh") ** 2,
         reach=lambda x, e: 1,
         bend=lambda x, e, u: 0.77 * e,  # |f''| <= 4 / (3 sqrt 3)
+        slope_work=lambda x: 0 * x + 1,
     ),
     "silu": Function(
         _silu,
         lambda x: _sigmoid(x) * (1 + x * (1 - _sigmoid(x))),
         reach=lambda x, e: 1.1,
         bend=lambda x, e, u: 0.5 * e,
+        slope_work=lambda x: _sigmoid(x) * (1 + absolute(x)),
     ),
     "clip": Function(_clip, _inside, reach=lambda x, e, low, high: 1, bend=_over_bounds),
     "hard-sigmoid": Function(

@@ -11,6 +11,7 @@ and a layer that says nothing has no bounds: it is refused, never guessed.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 from lrp_ref.algebra.contributions import Inputs, Separable, structured
@@ -27,7 +28,7 @@ class Drift:
 
     output: |y' - y|, the layer's own rounding included; an array of y's shape, or what returns it when it is read.
     weights: per input a map whose weights bound |W' - W|, None where they do not depend on x; empty where none does.
-    bias: |b' - b|; where it is None, that of b = y - W x, or 0 without a bias.
+    bias: |b' - b|; where it is None, that of b = y - W x for a bias that is not 0.
     inputs: how far what relevance sees of x may be off; e itself where None.
     rivals: what returns the windows whose winner may change.
     doubtful: the outputs of which an error may decide whether they take part.
@@ -42,7 +43,10 @@ class Drift:
 
     @cached_property
     def y(self) -> Array:
-        return self.output() if callable(self.output) else self.output
+        found = self.output() if callable(self.output) else self.output
+        if not hasattr(found, "shape") or not bool(namespace(found).all(found >= 0)):
+            raise LRPError("Drift: expected output as an array of errors >= 0, of y's shape; give |y' - y|")
+        return found
 
 
 def fixed(layer: Any, affine: Affine, x: tuple[Array, ...], e: Errors, dtype: str) -> Drift:
@@ -50,7 +54,33 @@ def fixed(layer: Any, affine: Affine, x: tuple[Array, ...], e: Errors, dtype: st
 
     e_y = |W| e + gamma_(m+4) (sum |w x| + |b| + |W| e), and 0 where an output is made of nothing.
     """
-    return Drift(lambda: inherited(affine, e, dtype))
+    if not affine.is_sum or not all(_same(seen, given) for seen, given in zip(affine.inputs, x, strict=False)):
+        raise LRPError(
+            f"{type(layer).__name__}: `drift = fixed` is for y = W x + b of x itself; write a method drift(affine, x, e, dtype)"
+        )
+    if not type(layer).__module__.startswith(__package__):  # of ours, a law knows
+        _refuse_moving(layer, affine, x)
+    return Drift(lambda: inherited(affine, e, dtype), bias=0 * affine.bias)
+
+
+def _same(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and bool(namespace(a).all(a == b))
+
+
+def _refuse_moving(layer: Any, affine: Affine, x: tuple[Array, ...]) -> None:
+    """Refuse a layer whose weights or bias are others at other inputs: it is asked at one more place."""
+    try:
+        other = layer.affine(*(1.5 * a + 0.25 for a in x))
+    except LRPError:  # a layer may refuse what is no input of its own
+        return
+    found = [(m.apply(a), n.apply(a)) for m, n, a in zip(affine.maps, other.maps, x, strict=True)]
+    for here, there in (*found, (affine.bias, other.bias)):
+        slack = 1e-9 * (absolute(here) + absolute(there)) if here.shape == there.shape else None
+        if slack is None or bool(namespace(here).any(absolute(here - there) > slack)):
+            raise LRPError(
+                f"{type(layer).__name__}: it says `drift = fixed`, but has other weights or another bias at another x; write "
+                "a method drift(affine, x, e, dtype)"
+            )
 
 
 def inherited(affine: Affine, e: Errors, dtype: str) -> Array:
@@ -66,11 +96,17 @@ def inherited(affine: Affine, e: Errors, dtype: str) -> Array:
 
 def drift_of(layer: Any, affine: Affine, x: tuple[Array, ...], e: Errors, dtype: str) -> Drift:
     """What the layer says. Raises `LRPError` where it says nothing."""
-    if not hasattr(layer, "drift"):
-        kind = type(layer).__name__
+    kind = type(layer).__name__
+    if not callable(getattr(layer, "drift", None)):
         raise LRPError(
             f"bounds are not known for {kind}, which does not say how far it moves with x; give it "
             "`drift = lrp_ref.layers.fixed` if its weights do not depend on x, else a method drift(affine, x, e, dtype)"
         )
-    found: Drift = layer.drift(affine, x, e, dtype)
+    try:
+        signature(layer.drift).bind(affine, x, e, dtype)
+    except TypeError as error:
+        raise LRPError(f"{kind}.drift: {error}; it is a method drift(affine, x, e, dtype)") from None
+    found = layer.drift(affine, x, e, dtype)
+    if not isinstance(found, Drift):
+        raise LRPError(f"{kind}.drift: expected a lrp_ref.layers.Drift, got {type(found).__name__}")
     return found

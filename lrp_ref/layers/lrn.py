@@ -117,7 +117,8 @@ class LRN:
         if None in (condition, *ends):
             return NO_BOUND
         stretch = max(abs(log(end)) for end in ends)
-        return ceil((beta + 1) * (self.size + 4) * condition + beta * stretch) + 8
+        found = (beta + 1) * (self.size + 4) * condition + beta * stretch + 8
+        return ceil(found) if found < NO_BOUND else NO_BOUND
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ structured one.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import product
 from math import prod
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lrp_ref.algebra.entries import Entries, complete, moving, pooling, sliding
-from lrp_ref.arrays import Array, added, full, namespace, only_read, placed
+from lrp_ref.arrays import Array, absolute, added, full, namespace, only_read, placed
 from lrp_ref.kernels import delegated
 
 
@@ -265,19 +265,33 @@ class Routed:
     """Every output reads at most one input: y = weight * gather(x), and its adjoint scatter(weight * s).
 
     weight broadcasts against y; gather and scatter move values and are adjoint to each other. outputs: the shape of a
-    sample of y where it is known without gathering.
+    sample of y where it is known without gathering. work >= |weight|: the magnitudes behind weights that are differences.
     """
 
     weight: Array
     gather: Callable[[Array], Array]
     scatter: Callable[[Array], Array]
     outputs: tuple[int, ...] | None = None
+    work: Array | None = None
 
     def mapped(self, f: Callable[..., Array], *others: "Routed") -> "Routed":
-        return replace(self, weight=f(self.weight, *(m.weight for m in others)))
+        maps, weight = (self, *others), f(self.weight, *(m.weight for m in others))
+        if all(m.work is None for m in maps):
+            return replace(self, weight=weight)
+        works = [absolute(m.weight) if m.work is None else m.work for m in maps]
+        ends = (absolute(f(*(sign * work for work in works))) for sign in (1, -1))
+        return replace(self, weight=weight, work=reduce(namespace(weight).maximum, ends))
+
+    def gauge(self) -> "Routed":
+        """The map of the work."""
+        return replace(self, weight=absolute(self.weight) if self.work is None else self.work, work=None)
+
+    def plain(self) -> "Routed":
+        """Without what its weights are the differences of."""
+        return self if self.work is None else replace(self, work=None)
 
     def connections(self) -> "Routed":
-        return self.mapped(lambda w: full(w.shape, 1, w))
+        return replace(self, weight=full(self.weight.shape, 1, self.weight), work=None)
 
     def apply(self, u: Array) -> Array:
         return self.weight * self.gather(u)

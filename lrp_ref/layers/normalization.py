@@ -68,10 +68,10 @@ class BatchNorm(ByValue):
         """The output is that of the true map, whatever relevance sees; an error may decide whether x is the mean."""
         true = replace(self, linearization="affine").affine(*x)
         if self.linearization != "at_mean_zero":
-            return Drift(lambda: inherited(true, e, dtype))
+            return Drift(lambda: inherited(true, e, dtype), bias=0 * affine.bias)
         mean = namespace(x[0]).reshape(self.mean, (1, -1, *(1,) * (x[0].ndim - 2)))
         doubtful = (absolute(x[0] - mean) <= e[0]) & (e[0] > 0)
-        return Drift(lambda: inherited(true, e, dtype), doubtful=doubtful)
+        return Drift(lambda: inherited(true, e, dtype), bias=0 * affine.bias, doubtful=doubtful)
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,7 +154,7 @@ class Pad:
         size = tuple(x.shape[2:])
         bias = window.pad(full((1, *x.shape[1:]), 0, x), number(self.value, x, "Pad.value"))
         route = moved(window.pad, lambda s: window.crop(s, size), x)
-        return Affine(route.maps, route.inputs, bias, route.y + bias)
+        return Affine(route.maps, route.inputs, bias, route.y + bias, is_sum=True)
 
 
 @dataclass(frozen=True)

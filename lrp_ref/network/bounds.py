@@ -47,9 +47,9 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped, gamma
+from lrp_ref.algebra.rounding import LARGEST, UNIT_ROUNDOFF, capped
 from lrp_ref.arrays import Array, absolute, count_of, full, namespace, where
-from lrp_ref.layers.activation import softmax
+from lrp_ref.layers.activation import softmax, softmax_error
 from lrp_ref.network.composite import Assign
 from lrp_ref.network.graph import Graph, inputs_of, naming
 from lrp_ref.network.node_bounds import as_float64, forward_error, relevance_errors
@@ -142,7 +142,7 @@ def seed_error(y: Array, e: Array, target: Any, seed: Any, dtype: str) -> Array:
         s, error = full(y.shape, 1, y), 0 * e
     elif seed == "probability":
         s = softmax(y, 1)
-        error = s * (xp.expm1(2 * xp.max(e, axis=1, keepdims=True)) + gamma(y.shape[1] + 16, u))
+        error = softmax_error(y, e, s, 1, dtype)
     argmax = (target is None and not given) or (isinstance(target, str) and target == "argmax")
     index = target if argmax or target is None or not hasattr(target, "dtype") else as_float64(target)
     t = target_of(y, index) if argmax or target is not None else full(y.shape, 1, y)

@@ -5,15 +5,15 @@ layer, the layer says (`layers/drift.py`); what it does to a rule, the rule's ow
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from lrp_ref.algebra.contributions import Inputs, Separable
+from lrp_ref.algebra.contributions import Inputs, Separable, Structured
 from lrp_ref.algebra.rounding import LARGEST, SMALLEST, UNIT_ROUNDOFF, capped, gamma
-from lrp_ref.algebra.uncertain import Ball, Choice, UncertainInputs, UncertainWeights, as_ball
-from lrp_ref.arrays import Array, LRPError, absolute, is_exact, namespace, pos, where
+from lrp_ref.algebra.uncertain import Ball, Choice, UncertainContributions, UncertainInputs, UncertainWeights, as_ball
+from lrp_ref.arrays import Array, LRPError, absolute, count_of, is_exact, is_number, namespace, pos, where
 from lrp_ref.biases import MODES
 from lrp_ref.layers import Layer
 from lrp_ref.layers.drift import Drift, drift_of
@@ -51,18 +51,23 @@ def relevance_errors(
     E, e_y = (xp.reshape(a, problem.arrived.shape) for a in (E, e_y))
     _, x = entered(problem.layer, tuple(given))
     drift = drift_of(problem.layer, problem.affine, x, _like(errors, x), dtype)
+    problem = replace(problem, weights=_apart(problem.weights)) if drift.weights else problem
     m, n = fan(problem)
-    off = _off(problem, drift, _like(errors, x), e_y, gamma(m + 5, u))
+    off = _off(problem, drift, _like(errors, x), e_y, m, u)
     R, E = _shared(problem, off, E, dtype) if problem.bias == "share" else (absolute(problem.arrived), E)
     rivals = None if drift.rivals is None else drift.rivals()
     found = []
     parts = _parts(problem, rule.rule, off, rivals, m, u)
+    n = n + max((part.extra for part in parts), default=0)
     for k, part in enumerate(parts):
-        share, A, N, delta, unsure = part
+        share, A, N, delta, unsure, _ = part
         if drift.doubtful is not None:
             unsure = unsure | drift.doubtful
         P, q, reach = _reciprocals(problem, share, delta, u)
         live = share.active != 0
+        if share.part.over is None:  # a sum of exactly 0 drops its relevance, and an error may make it another
+            felt = delta > SMALLEST[dtype] / u  # where less is off, the sum has underflowed, or is the 0 that it looks like
+            unsure = unsure | ((share.stabilized == 0) & _may_be_empty(problem, part, off, u) & felt)
         scale = absolute(share.part.scale + 0 * R)
         if getattr(problem.rule, "empty_half", None) == "rescale":  # an error may decide whether the other half is empty
             doubt = _may_be_empty(problem, parts[1 - k], off, u)
@@ -89,6 +94,11 @@ def relevance_errors(
     return [(capped(xp.reshape(B, s)), capped(xp.reshape(M, s))) for (B, M), s in zip(sums, shapes, strict=True)]
 
 
+def _apart(weights: Structured) -> Structured:
+    """Weights without the magnitudes that they are differences of: the layer's drift has their rounding."""
+    return Structured(tuple(m.plain() if hasattr(m, "plain") else m for m in weights.maps), weights.ones)
+
+
 def _like(errors: Sequence[Array], x: tuple[Array, ...]) -> tuple[Array, ...]:
     """The inputs' errors, with all batch axes as one; indices are never off."""
     return tuple(
@@ -106,40 +116,53 @@ class _Off(NamedTuple):
     output: Ball
 
 
-def _off(problem: Problem, drift: Drift, e: tuple[Array, ...], e_y: Array, rounds: float) -> _Off:
+def _off(problem: Problem, drift: Drift, e: tuple[Array, ...], e_y: Array, m: int, u: float) -> _Off:
     affine, arrays = problem.affine, problem.inputs.arrays
     bends = drift.weights or tuple(None for _ in arrays)
-    weights = UncertainWeights(problem.weights.maps, problem.weights.ones, bends, rounds)
+    ones = UncertainInputs(problem.weights.ones.arrays, tuple(0 * a for a in problem.weights.ones.arrays))
+    weights = UncertainWeights(problem.weights.maps, ones, bends, gamma(m + 5, u))
     inputs = UncertainInputs(arrays, e if drift.inputs is None else drift.inputs)
     if affine.serves is not None and drift.doubtful is None:
         raise LRPError(
             f"bounds are not known for {type(problem.layer).__name__}, some of whose outputs take no part; it does not say "
             "which an error may change; give Drift(doubtful=...)"
         )
-    bias, moves = 0 * e_y, any(d is not None for d in bends)
+    bias = 0 * e_y
     if drift.bias is not None:
         bias = bias + drift.bias
-    elif moves and affine.is_sum:  # b = y - W x moves with both
-        bias = e_y + (weights * inputs).errors().rows()
-    elif moves and bool(namespace(affine.bias).any(affine.bias != 0)):
-        raise LRPError(
-            f"bounds are not known for {type(problem.layer).__name__}, whose weights move with x; it does not say how far "
-            "its bias does; give Drift(bias=...)"
-        )
+    elif bool(namespace(affine.bias).any(affine.bias != 0)):
+        if not affine.is_sum:
+            raise LRPError(
+                f"bounds are not known for {type(problem.layer).__name__}: it does not say how far its bias moves with x; give "
+                "Drift(bias=...)"
+            )
+        bias = e_y + (weights * inputs).errors().rows()  # b = y - W x moves with both
     if not MODES[problem.bias].seen:
         return _Off(weights, inputs, Ball(affine.bias, 0 * bias), Ball(affine.y, e_y))
     return _Off(weights, inputs, Ball(affine.bias, bias), Ball(affine.y, e_y))
 
 
+def _computed(problem: Problem, u: float) -> Array | int:
+    """The rounding of a bias that the layer computes; what is given is exact."""
+    affine = problem.affine
+    return 0 if affine.bias_work is None else (affine.roundings + 4) * u * affine.bias_work
+
+
+def _rounded(problem: Problem, u: float) -> Ball:
+    """The bias, off by what computing it rounds."""
+    return Ball(problem.affine.bias, 0 * problem.affine.bias + (_computed(problem, u) if MODES[problem.bias].seen else 0))
+
+
 class _Part(NamedTuple):
     """A part with its work gauge A, the errors N of its contributions, delta, how far its denominators may be off, and the
-    outputs of which an error decides whether it serves them."""
+    outputs of which an error decides whether it serves them; `extra` roundings behind a weight are more than two."""
 
     share: Share
     A: Separable
     N: Separable
     delta: Array
     unsure: Array
+    extra: int
 
 
 def _parts(problem: Problem, rule: Any, off: _Off, rivals: Any, m: int, u: float) -> list[_Part]:
@@ -148,41 +171,61 @@ def _parts(problem: Problem, rule: Any, off: _Off, rivals: Any, m: int, u: float
         raise LRPError(f"bounds are not known for {type(rule).__name__}, which rescales its parts by what it finds in them")
     twin = replace(problem, weights=off.weights, inputs=off.inputs, rule=_reading(problem.rule, rule, off.inputs))
     try:
-        said = [_said(part) for part in stated(twin, off.bias, off.output)]
+        said = [_said(part, problem.stabilizer.magnitudes) for part in stated(twin, off.bias, off.output)]
+        rounded = [_said(part, problem.stabilizer.magnitudes) for part in stated(twin, _rounded(problem, u), off.output)]
     except (TypeError, AttributeError) as error:
         raise LRPError(
             f"bounds are not known for {type(rule).__name__}, whose text leaves the algebra of W, x, b and y: {error}"
         ) from None
     found = []
-    for share, (n, c, doubtful) in zip(normalized(problem), said, strict=True):
-        by_size = problem.stabilizer.magnitudes and share.part.over is None
-        A, N = share.part.n.gauge(), (absolute(n) if by_size else n).errors()
+    for share, (N, extra, c, doubtful), (_, _, of_bias, _) in zip(normalized(problem), said, rounded, strict=True):
+        A = share.part.n.gauge()
         constant = constant_work(problem, share, (problem.weights * problem.inputs).gauge().rows() + 0 * problem.arrived)
-        delta = c.error + 0 * problem.arrived + N.rows() + gamma(m + 5, u) * (A.rows() + N.rows() + constant)
-        found.append(_Part(share, A, N, delta if rivals is None else delta + rivals.spread, doubtful | (0 * delta != 0)))
+        delta = c.error + 0 * problem.arrived + N.rows() + gamma(m + extra + 5, u) * (A.rows() + N.rows() + constant)
+        delta = delta + pos(of_bias.error + 0 * delta - gamma(m + 5, u) * constant)  # of which `constant` has as much
+        delta = delta if rivals is None else delta + rivals.spread
+        found.append(_Part(share, A, N, delta, doubtful | (0 * delta != 0), extra))
     return found
 
 
 def _reading(settled: Any, rule: Any, inputs: UncertainInputs) -> Any:
-    """The settled rule with what it read off x ("min", "max" of a sample) as far off as the sample's largest error."""
-    read = [f.name for f in fields(rule) if isinstance(getattr(rule, f.name), str)] if is_dataclass(rule) else []
-    made = {name: getattr(settled, name) for name in read if isinstance(getattr(settled, name), Inputs)}
+    """The settled rule with every parameter of x's shape as far off as it is.
+
+    Those that were given are exact; "min" and "max" of a sample are off by its largest error.
+    """
 
     def largest(e: Array) -> Array:
         return namespace(e).max(e, axis=tuple(range(1, e.ndim)), keepdims=True) + 0 * e if 0 not in e.shape else e
 
-    errors = tuple(map(largest, inputs.errors))
-    return replace(settled, **{name: UncertainInputs(a.arrays, errors) for name, a in made.items()}) if made else settled
+    shaped = {name: value for name, value in fields_of(settled).items() if isinstance(value, Inputs)}
+    read: dict[str, Any] = {}
+    for name, value in shaped.items():
+        asked = getattr(rule, name, None)
+        if isinstance(asked, str) and asked in ("min", "max"):
+            errors = tuple(map(largest, inputs.errors))
+        elif is_number(asked) or hasattr(asked, "shape") or isinstance(asked, list | tuple):
+            errors = tuple(0 * a for a in value.arrays)
+        else:
+            raise LRPError(f"bounds are not known for {type(rule).__name__}, whose {name} is made of x; give it as numbers")
+        read[name] = UncertainInputs(value.arrays, errors)
+    return changed(settled, read)
 
 
-def _said(part: Any) -> tuple[Any, Ball, Array]:
-    """The contributions and the bias of a part of an uncertain rule, and where an error decides whether it serves."""
-    if isinstance(part.scale, Ball) or hasattr(part.scale, "shape"):
+def _said(part: Any, magnitudes: bool) -> tuple[Separable, int, Ball, Array]:
+    """N and the extra roundings of a part of an uncertain rule, its bias, and where an error decides whether it serves."""
+    if not is_number(part.scale):
         raise TypeError("a factor that is no number")
     if isinstance(part.over, Ball) and bool(namespace(part.over.error).any(part.over.error != 0)):
         raise TypeError("a divisor of its own that moves with x")
-    doubtful = part.where.doubtful if isinstance(part.where, Choice) else False
-    return part.n, as_ball(part.c), doubtful
+    if not isinstance(part.n, UncertainContributions):
+        raise TypeError("contributions that are not made of W and x")
+    if not isinstance(part.c, Ball) and not is_number(part.c) and str(getattr(part.c, "dtype", "object")) == "object":
+        raise TypeError("a bias that is made of nothing known here")
+    mask = part.where
+    if mask is not None and not isinstance(mask, Choice) and not str(getattr(mask, "dtype", "")).endswith("bool"):
+        raise TypeError("a mask that is no comparison")
+    n = absolute(part.n) if magnitudes and part.over is None else part.n
+    return n.errors(), max(0, n.operations - 2), as_ball(part.c), mask.doubtful if isinstance(mask, Choice) else False
 
 
 def _may_be_empty(problem: Problem, part: _Part, off: _Off, u: float) -> Array:
@@ -214,7 +257,7 @@ def _shared(problem: Problem, off: _Off, E: Array, dtype: str) -> tuple[Array, A
     s = absolute(z.rows() + 0 * problem.arrived)
     ds = N.rows() + gamma(m + 5, u) * (z.gauge().rows() + N.rows())
     moves = any(d is not None for d in off.weights.bends)
-    db = 4 * u * b + (off.output.error + N.rows() if moves and problem.affine.is_sum else 0)
+    db = 4 * u * b + _computed(problem, u) + (off.output.error + N.rows() if moves and problem.affine.is_sum else 0)
 
     def factor(s: Array, b: Array) -> Array:
         return where(s + b > 0, s / where(s + b > 0, s + b, 1), 1)
@@ -259,7 +302,7 @@ def _ends(problem: Problem, d: Array, D: Array, delta: Array) -> Iterator[Array]
     zero = 0 * (d + delta)
     crosses = (absolute(d) <= delta) & (delta > 0)
     if stabilizer.coupled:
-        reach = delta + epsilon * namespace(d).max(delta)
+        reach = delta + epsilon * (namespace(d).max(delta) if count_of(delta) else 0)
         yield where(crosses | (absolute(D) <= reach), zero, D - reach * where(D > 0, zero + 1, -1))
         yield D + zero
         return

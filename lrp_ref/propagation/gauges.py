@@ -247,7 +247,7 @@ def constant_work(problem: Problem, share: Share, forward: Array) -> Array:
         )
     if problem.stabilizer.coupled:
         xp = namespace(forward)
-        work = work + problem.epsilon * (xp.max(forward) + absolute(share.stabilized - share.d))
+        work = work + problem.epsilon * ((xp.max(forward) if count_of(forward) else 0) + absolute(share.stabilized - share.d))
         work = work + absolute(share.stabilized - share.d) * count_of(share.d)
     return work
 
