@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lrp_ref.arrays import Array, LRPError, namespace, number
+from lrp_ref.arrays import Array, LRPError, element_type, is_exact, namespace, number
 from lrp_ref.rules import Part
 from lrp_ref.text.printing import brief
 from lrp_ref.values import refuse_other
@@ -37,6 +37,8 @@ def _in_arithmetic(name: str, field: str, value: Any, like: Array) -> Any:
     """An array of the dtype of `like` as it is, a number converted to its arithmetic; None where the field may be left out."""
     if value is None and field == "over":
         return None
+    if is_exact(like) and isinstance(value, element_type(like)):  # a ball is no Fraction
+        return value
     if isinstance(value, int | float | Fraction | np.generic) or hasattr(value, "p"):
         return value if isinstance(value, int) and value == 1 else number(value, like, f"{name}: {field}")
     if getattr(value, "dtype", None) != like.dtype or not hasattr(value, "shape"):

@@ -83,9 +83,9 @@ def floats_are_off(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(derivations, "evaluate", evaluate)
 
 
-BROKEN: dict[str, tuple[Break, str, str, str]] = {  # the bug; the rule and op it shrinks to; who says what
+BROKEN: dict[str, tuple[Break, str, str, str]] = {  # the bug; the rule and op it shrinks to; where it is seen first
     "rule": (rule_ignores_gamma, "gamma", "dense", "relevance of x"),
-    "stabilizer": (stabilizer_forgets_the_sign, "zero", "dense", "relevance of x"),
+    "stabilizer": (stabilizer_forgets_the_sign, "zero", "dense", "relevance of x, or ledger stabilizer"),
     "layer": (layer_crops_the_other_end, "zero", "crop", "y"),
     "crash": (stabilizer_crashes, "zero", "dense", "an answer"),
     "oracle": (oracle_loses_the_bias, "zero", "dense", "ledger bias"),
@@ -106,7 +106,8 @@ def test_a_bug_is_found_soon_made_small_and_filed_until_it_is_mended(name: str, 
         patch.setattr(fuzz, "MOST", 1)
         bug(patch)
         (find,) = fuzz.fuzz(1, 0, path).finds
-        assert (find.question.rule["rule"], find.question.node["op"], find.wrong.about) == (rule, op, about)
+        assert (find.question.rule["rule"], find.question.node["op"]) == (rule, op)
+        assert find.wrong.about in about.split(", or ")
         assert numbers(find.question) <= 24  # where the search starts depends on what else is loaded
         (recipe,) = filed.read(path)
         if name != "floats":
