@@ -71,7 +71,7 @@ def _refuse_moving(layer: Any, affine: Affine, x: tuple[Array, ...]) -> None:
     """Refuse a layer whose weights or bias are others at other inputs: it is asked at one more place."""
     try:
         other = layer.affine(*(1.5 * a + 0.25 for a in x))
-    except LRPError:  # a layer may refuse what is no input of its own
+    except (ValueError, ArithmeticError, LookupError, TypeError):  # what is no input of its own, a layer may refuse as it likes
         return
     found = [(m.apply(a), n.apply(a)) for m, n, a in zip(affine.maps, other.maps, x, strict=True)]
     for here, there in (*found, (affine.bias, other.bias)):

@@ -66,8 +66,8 @@ def relevance_errors(
         P, q, reach = _reciprocals(problem, share, delta, u)
         live = share.active != 0
         if share.part.over is None:  # a sum of exactly 0 drops its relevance, and an error may make it another
-            felt = delta > SMALLEST[dtype] / u  # where less is off, the sum has underflowed, or is the 0 that it looks like
-            unsure = unsure | ((share.stabilized == 0) & _may_be_empty(problem, part, off, u) & felt)
+            normal = delta > SMALLEST[dtype] / u  # where less is off, the sum has underflowed, or is the 0 that it looks like
+            unsure = unsure | ((share.stabilized == 0) & _may_be_empty(problem, part, off, u) & normal)
         scale = absolute(share.part.scale + 0 * R)
         if getattr(problem.rule, "empty_half", None) == "rescale":  # an error may decide whether the other half is empty
             doubt = _may_be_empty(problem, parts[1 - k], off, u)
