@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 from test_candidates_zennit_captum import NONE, NORM, POOL, SQUARE, Case, case, node, signed, v0
 
+import lrp_conform
 from lrp_conform.builders import Unsupported
 from lrp_conform.candidates import adapter
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = Path(lrp_conform.__file__).parents[1]
 SERVE = """
 import os, pickle, sys, warnings
 answers = os.fdopen(os.dup(1), "wb")
@@ -57,7 +58,7 @@ def innvestigate() -> Iterator[Any]:
     python = os.environ.get("LRP_INNVESTIGATE_PYTHON")
     if python is None:
         pytest.importorskip("innvestigate", reason="iNNvestigate is not installed, and LRP_INNVESTIGATE_PYTHON is not set")
-    env = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    env = os.environ | {"PYTHONPATH": str(PACKAGES), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [python or sys.executable, "-c", SERVE]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env
@@ -213,7 +214,7 @@ def test_imports_nothing_but_numpy_and_names_what_to_install(name: str, library:
         "try: adapter.run({})\n"
         "except ModuleNotFoundError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGES)
 
     assert "pip install" in done.stdout
 
