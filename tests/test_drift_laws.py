@@ -26,7 +26,7 @@ from lrp_ref.rules import RULES, Part
 from lrp_ref.stabilizers import KINDS
 
 AWKWARD = ("0", "0", "1", "-1", *(str(Fraction(float(np.float32(v)))) for v in np.random.default_rng(11).normal(size=24)))
-MANY = examples(8, 15)
+MANY = examples(5, 15)
 ROUTES = (("structured", True), ("structured", False), ("explicit", False))
 
 

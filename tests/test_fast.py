@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import examples
+from examples import examples, sweep
 from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
@@ -46,7 +46,7 @@ def every_rule() -> Iterator[tuple[str, Any]]:
 
 RULES = dict(every_rule())
 STABILIZERS = (None, lrp.Stabilizer("signed_add", 0.01), lrp.Stabilizer("clip", 0.01), lrp.Stabilizer("drop", 0.01, -1))
-many = examples(8, 25)
+many = examples(4, 25)
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +158,7 @@ def test_a_masked_output_hands_nothing_on_under_any_rule() -> None:
 
 def test_every_golden_layer_is_alike() -> None:
     asked = 0
-    for case in golden.load():
+    for case in sweep(golden.load(), 5):
         if case.is_pattern or case.question.node is None or model.index_input(case.question.node):
             continue
         for dtype in ("float32", "float64"):
@@ -169,7 +169,7 @@ def test_every_golden_layer_is_alike() -> None:
             with np.errstate(all="ignore"):
                 asked += relevance.serves(problem)
                 assert_alike(layer, x, R, rule, stabilizer=stabilizer, bias=bias)
-    assert asked > 500
+    assert asked > 100
 
 
 def test_a_part_that_is_empty_is_not_read() -> None:

@@ -16,7 +16,7 @@ from lrp_conform.making.recipes import found
 from lrp_conform.proof import selftest
 from lrp_ref.fast import table
 
-few = examples(3, 6)
+few = examples(2, 6)
 PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
 
 

@@ -20,7 +20,7 @@ import lrp_ref as lrp
 from lrp_ref.rules import CONVENTIONS, conventions
 
 Json = dict[str, Any]
-few = examples(4, 8)
+few = examples(2, 8)
 presets = pytest.mark.parametrize("preset", PRESETS)
 PLAIN = lrp.Composite(
     [

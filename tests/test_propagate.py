@@ -18,7 +18,7 @@ from lrp_ref.propagation.shares import normalized
 
 PAIRS = [(rule, op) for rule in lrp.RULES for op in OPS if fits(rule, op)]
 COLUMNS = ("bias", "stabilizer", "dropped")
-few = examples(5, 15)
+few = examples(3, 15)
 
 
 def evaluated(question: Question, representation: str, read: Any = exact_array) -> tuple[Any, Any]:
@@ -94,7 +94,7 @@ def test_absolute_shares_of_a_sum_of_products_are_refused_with_the_way_out(rule:
 
 
 @pytest.mark.parametrize(("rule", "op"), PAIRS)
-@examples(3, 3)
+@examples(2, 3)
 @given(data=st.data())
 def test_sparse_is_structured_within_the_bound(rule: str, op: str, data: Any) -> None:
     question = data.draw(questions(rule, op, values=("1", "-1", "2", "-2", "1/2", "-1/2"), kinds=("none", "signed_add")))

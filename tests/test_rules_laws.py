@@ -17,7 +17,7 @@ from lrp_conform.cases.numbers import exact_array
 from lrp_conform.cases.question import Question
 
 Asked = tuple[Any, Any, Any, Any, dict[str, Any]]
-some = examples(6, 12)
+some = examples(4, 12)
 KINDS = tuple(kind for kind in EXACT_KINDS if kind != "abs_share")
 everywhere = pytest.mark.parametrize("rule", lrp.RULES)
 

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 import pytest
+from examples import sweep
 from oracle import explain
 
 Json = dict[str, Any]
@@ -482,7 +483,7 @@ KINDS = [
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_ledger_identity(layer: str) -> None:
-    for rule, bias, (kind, sign) in product(RULES, BIASES, KINDS):
+    for rule, bias, (kind, sign) in sweep(list(product(RULES, BIASES, KINDS)), 3):  # 3 divides neither number
         stabilizer = {"kind": kind, "epsilon": "1/7", "sign_at_zero": sign}
         settled = {**rule, "bias": bias, "stabilizer": stabilizer}
         assert_ledger({**LAYERS[layer], "rules": {"layer": settled}})

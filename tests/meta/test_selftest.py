@@ -76,9 +76,9 @@ def test_a_finer_format_tells_apart_no_less(mutants: Proof) -> None:
 
 
 def test_every_structural_mutant_is_caught() -> None:
-    few = [c for c in CASES if c.id.startswith(("dense.alpha-beta.generic-01", "dense.epsilon.exact-01", "conv.z-plus.exact-01"))]
+    few = ("dense.alpha-beta.generic-01", "dense.epsilon.exact-01", "conv.z-plus.exact-01")
     proof = Proof()
-    selftest.structural_mutants(CASES if PROFILE == "full" else few, proof)
+    selftest.structural_mutants([c for c in CASES if PROFILE == "full" or c.id.startswith(few)], proof)
     assert proof.missed == []
     assert proof.mutants == len(STRUCTURAL) >= 15
 
@@ -111,8 +111,9 @@ def test_a_rejected_correct_answer_would_be_reported(monkeypatch: pytest.MonkeyP
 
 def test_what_is_a_little_off_around_the_formulas_is_noticed() -> None:
     processes = [c for c in CASES if c.id.startswith("dense.epsilon.exact-0")]
+    others = [c for c in CASES if c.id.startswith(("v0.", "dense.", "batch-norm.")) and c not in processes]
     proof = Proof()
-    selftest.world_mutants([*processes, *sweep([c for c in CASES if c.id.startswith(("v0.", "dense.", "batch-norm."))], 5)], proof)
+    selftest.world_mutants([*processes, *sweep(others, 5)], proof)
     assert proof.missed == []
     assert min(proof.world.values()) >= len(worlds.PROCESSES)
     assert sum(proof.world.values()) > 300
