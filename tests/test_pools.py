@@ -104,8 +104,8 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, serial: dict[tuple[str, 
 
 def test_a_candidate_that_always_kills_its_workers_ends_the_run_with_one_line(tmp_path: Path) -> None:
     always = MURDER.replace("and not struck.exists()", "")
-    with pools.local(2) as executor, pytest.raises(runner.LostWorkers, match="workers died 3 times"):
-        by_key(runner.spread(todo(source(tmp_path, always)), executor))
+    with pools.local(2) as executor, pytest.raises(runner.LostWorkers, match="workers died 2 times"):
+        by_key(runner.spread(todo(source(tmp_path, always)), executor, lives=2))
     assert not harnesses(tmp_path)
 
 

@@ -171,20 +171,27 @@ def noted(path: Path) -> Counter[str]:
     return Counter(path.read_text(encoding="utf-8").split())
 
 
+SPREAD = ("--lrp-candidate", "mine.py", "--lrp-case", "dense.epsilon.*", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+
+
 def test_every_worker_has_one_process_and_no_group_is_asked_twice(pytester: pytest.Pytester) -> None:
     (pytester.path / "mine.py").write_text(ADAPTER + NOTES, encoding="utf-8")
-    args = ("--lrp-candidate", "mine.py", "--lrp-case", "dense.epsilon.*", "-p", "no:cacheprovider")
-    pytester.runpytest_inprocess(*args).assert_outcomes(passed=53, skipped=13)
+    pytester.runpytest_inprocess(*SPREAD).assert_outcomes(passed=53, skipped=13)
     alone = noted(pytester.path / "asked")
     (pytester.path / "asked").unlink()
-    result = pytester.runpytest_subprocess(*args, "-n", "2")
+    result = pytester.runpytest_subprocess(*SPREAD, "-n", "2")
     result.assert_outcomes(passed=53, skipped=13)
     spread = noted(pytester.path / "asked")
     assert len(alone) == 1
     assert len(spread) == 2
     assert sum(spread.values()) == sum(alone.values())
     assert not any(psutil.pid_exists(int(pid)) for pid in noted(pytester.path / "started"))
-    pytester.runpytest_subprocess(*args, "-n", "2", "--dist", "worksteal").assert_outcomes(passed=53, skipped=13)
+
+
+@pytest.mark.slow
+def test_work_may_be_stolen(pytester: pytest.Pytester) -> None:
+    (pytester.path / "mine.py").write_text(ADAPTER, encoding="utf-8")
+    pytester.runpytest_subprocess(*SPREAD, "-n", "2", "--dist", "worksteal").assert_outcomes(passed=53, skipped=13)
 
 
 def test_it_stands_beside_other_tests(run: Run, pytester: pytest.Pytester) -> None:

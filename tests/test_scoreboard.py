@@ -40,7 +40,13 @@ def test_every_shipped_candidate_is_on_it() -> None:
     assert len({entry.key for entry in SHIPPED}) == len(SHIPPED)
 
 
-def test_an_environment_that_cannot_be_made_is_one_line_and_leaves_nothing_that_looks_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pip", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["without pip", "with pip"])
+def test_an_environment_that_cannot_be_made_is_one_line_and_leaves_nothing_that_looks_made(
+    pip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scoreboard._call
+    if not pip:  # which takes as long as all the rest to come
+        monkeypatch.setattr(scoreboard, "_call", lambda *of: whole(*of, *(["--without-pip"] if "venv" in of else [])))
     entry = Entry("broken", "zennit", ("--no-index there-is-no-such-package",))
     for _ in range(2):  # the second try is not fooled by the first
         with pytest.raises(AdapterError, match="the environment of broken cannot be made: pip install") as caught:

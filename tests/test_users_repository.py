@@ -32,7 +32,8 @@ def test_a_repository_with_a_conformance_of_its_own_runs_pytest(tmp_path: Path, 
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    run = python("-m", "pytest", "-p", "no:cacheprovider", "--trace-config", cwd=tmp_path)
+    others = [word for name in ("cacheprovider", "hypothesispytest", "xdist") for word in ("-p", f"no:{name}")]
+    run = python("-m", "pytest", *others, "--trace-config", cwd=tmp_path)
     assert "1 passed" in run.stdout, run.stdout[-2000:] + run.stderr[-2000:]
     assert "lrp_conform.commands.pytest_plugin" in run.stdout
 

@@ -17,7 +17,7 @@ def until(done: Callable[[], object], what: str) -> None:
     end = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < end, what
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def leaping(monkeypatch: pytest.MonkeyPatch, fallen_silent: Path) -> str:
