@@ -58,8 +58,8 @@ def called(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
 
 @pytest.mark.parametrize(("case", "plain", "strict"), [("v0.alpha1-beta0", 0, 1), ("v0.zero", 0, 0)])
 def test_a_dialect_fails_a_strict_run_only(monkeypatch: pytest.MonkeyPatch, case: str, plain: int, strict: int) -> None:
-    assert called(monkeypatch, "run", "--case", case) == plain
-    assert called(monkeypatch, "run", "--case", case, "--strict") == strict
+    assert called(monkeypatch, "run", "--in-process", "--case", case) == plain
+    assert called(monkeypatch, "run", "--in-process", "--case", case, "--strict") == strict
 
 
 def test_the_version_names_the_edition(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
