@@ -17,12 +17,12 @@ jax = pytest.importorskip("jax", reason="JAX is not installed")
 
 @pytest.fixture(autouse=True, scope="module")
 def _double_precision_compiled_soon() -> Iterator[None]:
-    before = jax.config.jax_enable_x64, jax.config.jax_disable_most_optimizations
+    before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_disable_most_optimizations", True)  # what takes time here is compiling
     yield
-    jax.config.update("jax_enable_x64", before[0])
-    jax.config.update("jax_disable_most_optimizations", before[1])
+    jax.config.update("jax_enable_x64", before)
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def there(a: np.ndarray) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import array_api_strict
 import numpy as np
 import pytest
-from examples import examples
+from examples import examples, sweep
 from flint import fmpq
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,7 +83,7 @@ def test_relevance_at_every_node_is_that_of_scalar_loops(preset: str) -> None:
     assert golden(result.relevance) == expected["x"]
 
 
-@presets
+@pytest.mark.parametrize("preset", sweep(list(PRESETS), 2))
 @given(data=st.data())
 @few
 def test_a_whole_network_balances_exactly(preset: str, data: Any) -> None:
