@@ -147,7 +147,7 @@ def assert_faithful(question: Question, make: Callable[[np.ndarray], Any], dtype
 def test_every_rule_stays_within_its_bound(make: Callable[[np.ndarray], Any], dtype: str, op: str, data: Any) -> None:
     question, seen = data.draw(placed(op, COARSE if dtype == "float16" else DYADIC))
     turn = OPS.index(op) + FORMATS.index(dtype) + (make is strict_array)
-    for name in sweep(list(lrp.RULES), 3, turn):  # every rule on every layer in some arithmetic
+    for name in sweep(list(lrp.RULES), 4, turn):  # every rule on every layer in some arithmetic
         if fits(name, op):
             spec = data.draw(rules(name, seen, op))
             if spec["stabilizer"]["kind"] == "abs_share" and name in INSEPARABLE:

@@ -71,7 +71,7 @@ def read(folder: Path) -> Lines:
 # The seeds ----------------------------------------------------------------------------------------------------------
 
 EVERY = list(CASES.values())
-SOME = [case for case in EVERY if case.id.startswith("v0.") or case in EVERY[::60]]
+SOME = [case for case in EVERY if case.id.startswith("v0.") or case in EVERY[::150]]
 
 
 @pytest.fixture(scope="module", params=[SOME, pytest.param(EVERY, marks=pytest.mark.slow)], ids=["some", "every"])

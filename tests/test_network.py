@@ -83,7 +83,7 @@ def test_relevance_at_every_node_is_that_of_scalar_loops(preset: str) -> None:
     assert golden(result.relevance) == expected["x"]
 
 
-@pytest.mark.parametrize("preset", sweep(list(PRESETS), 2))
+@pytest.mark.parametrize("preset", sweep(list(PRESETS), 4))
 @given(data=st.data())
 @few
 def test_a_whole_network_balances_exactly(preset: str, data: Any) -> None:

@@ -128,7 +128,7 @@ def test_the_imbalance_is_rounding(name: str) -> None:
     network.explain(image(), EPSILON_PLUS, target=0, seed="one").ledger.check()
 
 
-@named("bvlc_alexnet", "shufflenet", "squeezenet")
+@named("shufflenet", "squeezenet")
 def test_with_random_weights_onnxruntime_agrees(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     proto, x = randomized(name), np.random.default_rng(1).normal(size=(1, 3, 224, 224)).astype(np.float32)

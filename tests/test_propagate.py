@@ -93,7 +93,7 @@ def test_absolute_shares_of_a_sum_of_products_are_refused_with_the_way_out(rule:
         evaluated(question, "structured")
 
 
-@pytest.mark.parametrize(("rule", "op"), sweep(PAIRS, 2))
+@pytest.mark.parametrize(("rule", "op"), sweep(PAIRS, 4))
 @examples(2, 3)
 @given(data=st.data())
 def test_sparse_is_structured_within_the_bound(rule: str, op: str, data: Any) -> None:

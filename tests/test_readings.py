@@ -47,7 +47,7 @@ def test_every_reading_is_recognized_in_the_answers_of_the_reference(name: str) 
 def recognize_every_reading(group: list[Any]) -> None:
     posed = [dict(readings(case.question)) for case in group]
     every = list(posed[0])
-    for reading in every[:: len(every) // (10 if PROFILE == "full" else 4) + 1]:
+    for reading in every[:: len(every) // (10 if PROFILE == "full" else 3) + 1]:
         answered = [evaluate(asked[reading], "float64")[1] for asked in posed]
         found = infer([Shown(case, "float64", list(r), False) for case, r in zip(group, answered, strict=True)])
         assert found is not None
