@@ -272,7 +272,8 @@ def test_a_forked_process_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch
     rng = np.random.default_rng(0)
     x, layer = rng.standard_normal((2, 6, 9, 9)), lrp.Conv(rng.standard_normal((4, 6, 3, 3)), None, padding=1)
     with cut_small(monkeypatch), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, which is the point
+        for kind in (DeprecationWarning, RuntimeWarning):  # of forking with threads, which is the point, and with JAX's
+            warnings.simplefilter("ignore", kind)
         want = layer.affine(x).y
         child = multiprocessing.get_context("fork").Process(
             target=lambda: os._exit(0 if np.array_equal(layer.affine(x).y, want) else 1)
