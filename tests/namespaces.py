@@ -28,15 +28,12 @@ RULES = {name: CHOSEN.get(name) or kind() for name, kind in lrp.RULES.items()}
 class Plainest:
     """Chooses the plainest instance of an operator that nobody chose one of here."""
 
-    exact = False
+    exact, wide, refused = False, False, frozenset[str]()
 
-    def integer(self, low: int, high: int) -> int:
-        return low
-
-    def choice(self, values: Any) -> Any:
+    def choice(self, axis: str, values: Any, more: Any = ()) -> Any:
         return values[0]
 
-    def tensor(self, shape: tuple[int, ...], among: Any = None) -> dict[str, Any]:
+    def tensor(self, name: str, shape: tuple[int, ...], among: Any = None) -> dict[str, Any]:
         rng = np.random.default_rng(0)
         data = [str(rng.choice(among)) if among else str(rng.integers(-3, 4)) for _ in range(int(np.prod(shape)))]
         return {"shape": list(shape), "data": data}

@@ -49,14 +49,13 @@ class Hypothesis:
     draw: Draw
     values: tuple[str, ...] = RATIONAL
     exact: bool = True
+    wide: bool = False
+    refused: frozenset[str] = frozenset()
 
-    def integer(self, low: int, high: int) -> int:
-        return int(self.draw(st.integers(low, high)))
-
-    def choice(self, values: Any) -> Any:
+    def choice(self, axis: str, values: Any, more: Any = ()) -> Any:
         return self.draw(st.sampled_from(values))
 
-    def tensor(self, shape: tuple[int, ...], among: Any = None) -> Json:
+    def tensor(self, name: str, shape: tuple[int, ...], among: Any = None) -> Json:
         return dict(self.draw(tensors(tuple(among or self.values), shape)))
 
 

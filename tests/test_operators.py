@@ -33,19 +33,18 @@ class Dice:
 
     seed: str
     exact: bool = False
+    wide: bool = False
+    refused: frozenset[str] = frozenset()
     dice: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
 
-    def integer(self, low: int, high: int) -> int:
-        return self.dice.randint(low, high)
+    def choice(self, axis: str, values: Sequence[T], more: Sequence[T] = ()) -> T:
+        return self.dice.choice((*values, *(more if self.wide else ())))
 
-    def choice(self, values: Sequence[T]) -> T:
-        return self.dice.choice(values)
-
-    def tensor(self, shape: tuple[int, ...], among: Sequence[str] | None = None) -> Json:
-        return {"shape": list(shape), "data": [self.choice(among or VALUES) for _ in range(prod(shape))]}
+    def tensor(self, name: str, shape: tuple[int, ...], among: Sequence[str] | None = None) -> Json:
+        return {"shape": list(shape), "data": [self.dice.choice(among or VALUES) for _ in range(prod(shape))]}
 
 
 def part(name: str) -> Draft202012Validator:

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 import lrp_ref as lrp
+from lrp_conform.cases import model
 from lrp_conform.cases.numbers import parse
 from lrp_conform.cases.operators import Chooser, Operator
 from lrp_conform.cases.operators.row import Shape
@@ -55,6 +56,12 @@ def properties(name: str) -> dict[str, Json]:
     return found
 
 
+@cache
+def called(name: str) -> frozenset[str]:
+    """The features of the rule's names: with some parameters it has one of its own."""
+    return frozenset(f"rule.{model.rule_name({'rule': name, **values})}" for values in combinations(name))
+
+
 def fits(name: str, row: Operator) -> bool:
     """Whether the rule has a meaning on the operator: what moves relevance wants values moved, and shares several inputs."""
     moves = getattr(lrp.RULES[name], "moves", False) and row.mixes
@@ -67,37 +74,53 @@ def fits(name: str, row: Operator) -> bool:
 
 def drawn(name: str, chooser: Chooser, row: Operator, seen: list[Shape], kinds: Sequence[str]) -> Json:
     """An entry of the rule for a layer of `row`, whose inputs, as relevance sees them, have the shapes `seen`."""
-    spec: Json = {"rule": name, **chooser.choice(combinations(name))}
+    spec: Json = {"rule": name, **_together(chooser, combinations(name))}
     for parameter in parameters(name):
         given = PARAMETERS[parameter]
         if given.domain == "shares":
-            spec[parameter] = [chooser.choice(given.tried) for _ in seen]
-        if given.domain == "bound":
-            spec[parameter] = _bound(given.tried, chooser, row, seen)
-    spec["bias"] = chooser.choice(lrp.RULES[name].bias)
-    spec["stabilizer"] = stabilizer(chooser, kinds)
-    if "epsilon" in spec and chooser.integer(0, 1):
-        spec["stabilizer"] = {"kind": "signed_add", "epsilon": spec["epsilon"], "sign_at_zero": "1"}
-    return spec
+            spec[parameter] = [chooser.choice(f"{parameter}[{k}]", given.tried) for k in range(len(seen))]
+    if ends := bounds(name):
+        spec |= _box(ends, chooser, row, seen)
+    spec["bias"] = chooser.choice("bias", lrp.RULES[name].bias)
+    own = "epsilon" in spec and chooser.choice("stabilizer of the rule", (True, False))
+    plain = {"kind": "signed_add", "epsilon": spec.get("epsilon"), "sign_at_zero": "1"}
+    return {**spec, "stabilizer": plain if own else stabilizer(chooser, kinds)}
 
 
 def stabilizer(chooser: Chooser, kinds: Sequence[str]) -> Json:
     """A stabiliser of one of the kinds."""
-    return {
-        "kind": chooser.choice(kinds),
-        "epsilon": chooser.choice(("1/4", "1", "1/1024", "0")),
-        "sign_at_zero": chooser.choice(("1", "1", "0", "-1")),
-    }
+    kind = chooser.choice("stabilizer", kinds)
+    if kind == "none":
+        return {"kind": kind, "epsilon": "0", "sign_at_zero": "1"}
+    epsilon = chooser.choice("stabilizer epsilon", ("1/4", "1", "1/1024", "0"))
+    return {"kind": kind, "epsilon": epsilon, "sign_at_zero": chooser.choice("sign_at_zero", ("1", "0", "-1"))}
 
 
-def _bound(tried: Sequence[str], chooser: Chooser, row: Operator, seen: list[Shape]) -> Any:
-    """A number, an extreme of the sample, a tensor of x's shape, or one number per channel."""
-    numbers = [value for value in tried if value not in ("min", "max")]
-    ways = ["number", *(["tensor"] if len(seen) == 1 else []), *(["channel"] if len(seen) == 1 and not row.indices else [])]
-    way = chooser.choice(ways)
-    if way == "tensor":
-        return chooser.tensor(seen[0], numbers)
-    return [chooser.choice(numbers) for _ in range(seen[0][1])] if way == "channel" else chooser.choice(tried)
+def _together(chooser: Chooser, combined: Sequence[Json]) -> Json:
+    """Values that a rule takes together: one after the other, of those that still fit."""
+    left = list(combined)
+    for key in left[0]:
+        value = chooser.choice(key, tuple(dict.fromkeys(found[key] for found in left)))
+        left = [found for found in left if found[key] == value]
+    return dict(left[0])
+
+
+def _box(names: Sequence[str], chooser: Chooser, row: Operator, seen: list[Shape]) -> Json:
+    """Both ends of a box, in one of the ways of `bounds`: numbers, one per channel, tensors of x's shape, or extremes of it."""
+    alone = len(seen) == 1
+    ways = ["scalar", "data", *(["array"] if alone else []), *(["channel"] if alone and not row.indices else [])]
+    way = chooser.choice("bounds", ways)
+    found: Json = {}
+    for name in names:
+        words = [value for value in PARAMETERS[name].tried if value in ("min", "max")]
+        numbers = [value for value in PARAMETERS[name].tried if value not in words]
+        if way == "array":
+            found[name] = chooser.tensor(name, seen[0], numbers)
+        elif way == "channel":
+            found[name] = [chooser.choice("", numbers) for _ in range(seen[0][1])]
+        else:
+            found[name] = chooser.choice(name, words if way == "data" else numbers)
+    return found
 
 
 @cache

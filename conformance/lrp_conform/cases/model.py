@@ -107,6 +107,12 @@ def known_features() -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
+def needed_features() -> frozenset[str]:
+    """Those that a case may need: all but the plain value of every convention, which everybody has."""
+    return known_features() - {f"{name}.{values[0]}" for name, (values, _) in CONVENTIONS.items()}
+
+
 def is_feature(name: str) -> bool:
     """Whether `name` is a feature that a case can need."""
     return name in known_features()

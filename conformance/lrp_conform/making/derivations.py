@@ -106,15 +106,12 @@ def derivations(question: Question) -> dict[str, Callable[[Question], Account]]:
 class Plainest:
     """The chooser of the plainest question there is."""
 
-    exact = True
+    exact, wide, refused = True, False, frozenset[str]()
 
-    def integer(self, low: int, high: int) -> int:
-        return low
-
-    def choice(self, values: Any) -> Any:
+    def choice(self, axis: str, values: Any, more: Any = ()) -> Any:
         return values[0]
 
-    def tensor(self, shape: tuple[int, ...], among: Any = None) -> Json:
+    def tensor(self, name: str, shape: tuple[int, ...], among: Any = None) -> Json:
         return {"shape": list(shape), "data": [(among or ("1",))[0]] * math.prod(shape)}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import lrp_ref as lrp
 from lrp_conform.cases.operators.row import FINITE, FINITES, POSITIVE, Attr, Chooser, Drawn, Json, Operator, Param, word, words
-from lrp_conform.cases.operators.shapes import any_shape
+from lrp_conform.cases.operators.shapes import any_shape, batch, size
 from lrp_ref.layers.activation import FUNCTIONS, LINEARIZATIONS
 
 ENDS = ("low", "high")
@@ -57,26 +57,26 @@ def rational_functions() -> tuple[str, ...]:
 
 def _drawn(chooser: Chooser) -> Drawn:
     shape = any_shape(chooser)
-    function = chooser.choice(rational_functions() if chooser.exact else tuple(FUNCTIONS))
-    attrs: Json = {"function": function, "linearization": chooser.choice(LINEARIZATIONS)}
+    function = chooser.choice("activation", rational_functions() if chooser.exact else tuple(FUNCTIONS))
+    attrs: Json = {"function": function, "linearization": chooser.choice("linearization", LINEARIZATIONS)}
     if function == "leaky-relu":
-        alone, values = chooser.choice(("1/4", "0", "")), ("1/4", "0", "-1", "2")
-        attrs["slope"] = alone or [chooser.choice(values) for _ in range(shape[1])]
+        alone, values = chooser.choice("slope", ("1/4", "0", "")), ("1/4", "0", "-1", "2")
+        attrs["slope"] = alone or [chooser.choice("", values) for _ in range(shape[1])]
     if function == "clip":
-        ends = {"low": chooser.choice(("-1", "0")), "high": chooser.choice(("1/2", "1"))}
-        attrs |= {name: ends[name] for name in chooser.choice((("low",), ("high",), ENDS))}
+        ends = {"low": chooser.choice("low", ("-1", "0")), "high": chooser.choice("high", ("1/2", "1"))}
+        attrs |= {name: ends[name] for name in chooser.choice("ends", (("low",), ("high",), ENDS))}
     return Drawn([shape], attrs)
 
 
 def _table(chooser: Chooser) -> Drawn:
-    batch, reduce, width = chooser.integer(1, 2), chooser.choice(REDUCE.values), chooser.integer(1, 3)
-    shape, indices = (batch, chooser.integer(1, 3)), ("0", "1", "2")
-    return Drawn([shape], {"reduce": reduce}, {"weight": (len(indices), width)}, {"x": indices})
+    reduce, width, length = chooser.choice("reduce", REDUCE.values), size(chooser, "width"), size(chooser, "length")
+    indices = ("0", "1", "2")
+    return Drawn([(batch(chooser), length)], {"reduce": reduce}, {"weight": (len(indices), width)}, {"x": indices})
 
 
 def _softmax(chooser: Chooser) -> Drawn:
     shape = any_shape(chooser)
-    return Drawn([shape], {"axis": chooser.integer(1, len(shape) - 1)})
+    return Drawn([shape], {"axis": chooser.choice("axis", range(1, len(shape)))})
 
 
 def _said(function: str) -> str:

@@ -4,7 +4,7 @@ from math import prod
 
 import lrp_ref as lrp
 from lrp_conform.cases.operators.row import FINITE, NATURAL, PAIRS, POSITIVE, SIZES, Attr, Chooser, Drawn, Operator
-from lrp_conform.cases.operators.shapes import any_shape
+from lrp_conform.cases.operators.shapes import any_shape, batch
 
 AXIS = Attr("axis", POSITIVE, "The axis; 1 is the channels.")
 
@@ -14,57 +14,67 @@ def _same(chooser: Chooser) -> Drawn:
 
 
 def _add(chooser: Chooser) -> Drawn:
-    return Drawn([any_shape(chooser)] * chooser.integer(2, 3))
+    return Drawn([any_shape(chooser)] * chooser.choice("summands", (2, 3), (4,)))
 
 
 def _concat(chooser: Chooser) -> Drawn:
     shape = any_shape(chooser)
-    axis = chooser.integer(1, len(shape) - 1)
-    widths = [chooser.integer(1, 2) for _ in range(chooser.integer(2, 3))]
+    axis = chooser.choice("axis", range(1, len(shape)))
+    widths = [chooser.choice(f"width[{k}]", (1, 2), (3,)) for k in range(chooser.choice("parts", (2, 3), (4,)))]
     return Drawn([(*shape[:axis], n, *shape[axis + 1 :]) for n in widths], {"axis": axis})
 
 
 def _reshape(chooser: Chooser) -> Drawn:
     shape = any_shape(chooser)
     total = prod(shape[1:])
-    return Drawn([shape], {"shape": chooser.choice(([total], [1, total], [total, 1], [*reversed(shape[1:])]))})
+    return Drawn([shape], {"shape": chooser.choice("shape", ([total], [1, total], [total, 1], [*reversed(shape[1:])]))})
 
 
 def _permute(chooser: Chooser) -> Drawn:
-    shape, axes = any_shape(chooser), []
+    shape = any_shape(chooser)
+    axes: list[int] = []
     left = list(range(1, len(shape)))
     while left:
-        axes.append(left.pop(chooser.integer(0, len(left) - 1)))
+        axes.append(left.pop(left.index(chooser.choice(f"axis {len(axes) + 1} from", left))))
     return Drawn([shape], {"axes": axes})
 
 
+def _spatial(chooser: Chooser) -> int:
+    return chooser.choice("spatial", (1, 2), (3,))
+
+
+def _sizes(chooser: Chooser, axes: int) -> list[int]:
+    return [chooser.choice(f"size[{k}]", (1, 2), (3,)) for k in range(axes)]
+
+
 def _ends(chooser: Chooser, axes: int) -> list[list[int]]:
-    return [[chooser.integer(0, 1), chooser.integer(0, 2)] for _ in range(axes)]
+    return [[chooser.choice(f"begin[{k}]", (0, 1), (2,)), chooser.choice(f"end[{k}]", (0, 1, 2))] for k in range(axes)]
 
 
 def _pad(chooser: Chooser) -> Drawn:
-    axes = chooser.integer(1, 2)
-    attrs = {"padding": _ends(chooser, axes), "value": chooser.choice(("0", "2", "-1/2"))}
-    return Drawn([(chooser.integer(1, 2), *(chooser.integer(1, 2) for _ in range(axes + 1)))], attrs)
+    axes = _spatial(chooser)
+    attrs = {"padding": _ends(chooser, axes), "value": chooser.choice("value", ("0", "2", "-1/2"))}
+    return Drawn([(batch(chooser), *_sizes(chooser, axes + 1))], attrs)
 
 
 def _crop(chooser: Chooser) -> Drawn:
-    ends = _ends(chooser, chooser.integer(1, 2))
-    size = [b + e + chooser.integer(1, 2) for b, e in ends]
-    return Drawn([(chooser.integer(1, 2), chooser.integer(1, 2), *size)], {"crop": ends})
+    ends = _ends(chooser, _spatial(chooser))
+    channels, *left = _sizes(chooser, len(ends) + 1)
+    return Drawn([(batch(chooser), channels, *(b + e + n for (b, e), n in zip(ends, left, strict=True)))], {"crop": ends})
 
 
 def _slice(chooser: Chooser) -> Drawn:
     shape = any_shape(chooser)
-    axis = chooser.integer(1, len(shape) - 1)
-    begin = chooser.integer(0, shape[axis] - 1)
-    end, step = chooser.integer(begin + 1, shape[axis]), chooser.integer(1, 2)
+    axis = chooser.choice("axis", range(1, len(shape)))
+    begin = chooser.choice("begin", range(shape[axis]))
+    end, step = chooser.choice("end", range(begin + 1, shape[axis] + 1)), chooser.choice("step", (1, 2), (3,))
     return Drawn([shape], {"axis": axis, "begin": begin, "end": end, "step": step})
 
 
 def _upsample(chooser: Chooser) -> Drawn:
-    axes = chooser.integer(1, 2)
-    return Drawn([(chooser.integer(1, 2), *([2] * axes), 1)], {"scale": [chooser.integer(1, 3) for _ in range(axes)]})
+    axes = _spatial(chooser)
+    scale = [chooser.choice(f"scale[{k}]", (1, 2, 3)) for k in range(axes)]
+    return Drawn([(batch(chooser), *_sizes(chooser, axes + 1))], {"scale": scale})
 
 
 def _dropout(chooser: Chooser) -> Drawn:

@@ -2,7 +2,7 @@
 
 import lrp_ref as lrp
 from lrp_conform.cases.operators.row import FINITE, POSITIVE, Attr, Chooser, Drawn, Operator, Param, word
-from lrp_conform.cases.operators.shapes import any_shape
+from lrp_conform.cases.operators.shapes import any_shape, batch, size
 from lrp_ref.layers.lrn import LINEARIZATIONS as LRN_MAPS
 from lrp_ref.layers.normalization import LINEARIZATIONS as NORM_MAPS
 
@@ -12,27 +12,33 @@ LRN_MAP = word("linearization", LRN_MAPS, "The linear map that relevance sees.")
 
 def _batch_norm(chooser: Chooser) -> Drawn:
     """Every root is rational: of variance + epsilon, variance, and variance^2 + epsilon."""
-    batch, linearization = chooser.integer(1, 2), chooser.choice(NORM_MAPS)
-    epsilon, variances = chooser.choice((("0", ("4", "1/4", "1")), ("5/4", ("1",)), ("5/4", ("1", "11/4"))))
+    linearization = chooser.choice("linearization", NORM_MAPS)
+    rooted = (("0", ("4", "1/4", "1")), ("5/4", ("1",)), ("5/4", ("1", "11/4")))
+    epsilon, variances = chooser.choice("epsilon and variances", rooted)
     if linearization in ("without_epsilon", "variance_squared") and epsilon != "0":
         variances = ("1",)
-    channels = chooser.integer(1, 3)
+    channels = size(chooser, "channels")
     params = dict.fromkeys(("gamma", "beta", "mean", "variance"), (channels,))
-    shape = (batch, channels, *chooser.choice(((), (2,), (2, 1))))
+    shape = (batch(chooser), channels, *chooser.choice("positions", ((), (2,), (2, 1)), ((3, 2), (2, 1, 3))))
     return Drawn([shape], {"epsilon": epsilon, "linearization": linearization}, params, {"variance": variances})
 
 
 def _lrn(chooser: Chooser) -> Drawn:
     shape = any_shape(chooser)
-    attrs = {"size": chooser.integer(1, 4), "alpha": chooser.choice(("1", "3", "1/2"))}
-    attrs |= {"beta": chooser.choice(("1", "2")), "bias": chooser.choice(("1", "2"))}
-    return Drawn([shape], attrs | {"linearization": chooser.choice(LRN_MAPS)})
+    attrs = {"size": chooser.choice("size", (1, 2, 3, 4)), "alpha": chooser.choice("alpha", ("1", "3", "1/2"))}
+    attrs |= {name: chooser.choice(name, ("1", "2")) for name in ("beta", "bias")}
+    return Drawn([shape], attrs | {"linearization": chooser.choice("linearization", LRN_MAPS)})
 
 
 def _scale(chooser: Chooser) -> Drawn:
     shape = any_shape(chooser)
-    names = chooser.choice((("weight",), ("bias",), ("weight", "bias")))
-    return Drawn([shape], params={name: tuple(n if chooser.integer(0, 1) else 1 for n in shape[1:]) for name in names})
+    names = chooser.choice("parameters", (("weight",), ("bias",), ("weight", "bias")))
+    shared = {name: [chooser.choice(f"{name} shares axis {k}", (False, True)) for k in range(1, len(shape))] for name in names}
+    return Drawn([shape], params={name: tuple(map(_own, axes, shape[1:])) for name, axes in shared.items()})
+
+
+def _own(shared: bool, size: int) -> int:
+    return 1 if shared else size
 
 
 def _channels(name: str, about: str) -> Param:

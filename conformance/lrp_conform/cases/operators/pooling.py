@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import lrp_ref as lrp
 from lrp_conform.cases.operators.row import FLAG, Attr, Chooser, Drawn, Json, Operator, word
+from lrp_conform.cases.operators.shapes import batch, size
 from lrp_conform.cases.operators.windows import KERNEL, dilation, drawn_windows, padding, stride
 
 WINDOWS = (KERNEL, stride("pool"), padding("pool"), dilation("pool"))
@@ -19,21 +20,21 @@ LINEARIZATION = word("linearization", ("winner", "average"), "The linear map tha
 
 def _pool(more: Callable[[Chooser], Json]) -> Callable[[Chooser], Drawn]:
     def draw(chooser: Chooser) -> Drawn:
-        batch = chooser.integer(1, 2)
         attrs, kernel, size = drawn_windows(chooser, "pool")
-        return Drawn([(batch, chooser.integer(1, 2), *size)], {"kernel": list(kernel)} | attrs | more(chooser))
+        channels = chooser.choice("channels", (1, 2), (3,))
+        return Drawn([(batch(chooser), channels, *size)], {"kernel": list(kernel)} | attrs | more(chooser))
 
     return draw
 
 
 def _global(chooser: Chooser) -> Drawn:
-    axes = chooser.integer(1, 3)
-    return Drawn([(chooser.integer(1, 2), *(chooser.integer(1, 3) for _ in range(axes + 1)))])
+    axes = chooser.choice("spatial", (1, 2, 3))
+    return Drawn([(batch(chooser), *(size(chooser, f"size[{k}]") for k in range(axes + 1)))])
 
 
 def _maximum(chooser: Chooser) -> Json:
-    linearization = chooser.choice(("winner", "winner", "winner", "average"))
-    return {"ties": chooser.choice(TIES.values), "linearization": linearization}
+    linearization = chooser.choice("linearization", LINEARIZATION.values)
+    return {"ties": chooser.choice("ties", TIES.values), "linearization": linearization}
 
 
 ROWS = (
@@ -42,7 +43,7 @@ ROWS = (
         "Mean over windows.",
         "mean over the window; divides by the window's size, or with `count_include_pad: false` by the taps inside",
         lrp.AvgPool,
-        _pool(lambda chooser: {"count_include_pad": chooser.choice((True, False))}),
+        _pool(lambda chooser: {"count_include_pad": chooser.choice("count_include_pad", (True, False))}),
         (*WINDOWS, COUNT_INCLUDE_PAD),
         spatial=True,
         mixes=True,

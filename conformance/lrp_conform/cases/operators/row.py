@@ -18,21 +18,25 @@ _signature = cache(inspect.signature)
 
 
 class Chooser(Protocol):
-    """Who chooses an instance of an operator: Hypothesis, a seeded generator, anybody.
+    """Who chooses an instance of an operator: Hypothesis, a covering array, anybody.
 
-    `exact`: only layers whose output is rational where x is.
+    `exact`: only layers whose output is rational where x is. `wide`: sizes beyond the small ones too. `refused`: features that
+    an instance had better not need.
     """
 
     exact: bool
+    wide: bool
+    refused: frozenset[str]
 
-    def integer(self, low: int, high: int) -> int:
-        """A number from low to high, both included."""
+    def choice(self, axis: str, values: Sequence[T], more: Sequence[T] = ()) -> T:
+        """One of the values, the plainest first, and of `more` where `wide`.
 
-    def choice(self, values: Sequence[T]) -> T:
-        """One of the values, the plainest first."""
+        `axis` is what they are values of, by the name that features have for it, as in `ties.last`; empty for what is a
+        matter of numbers, of which there are many.
+        """
 
-    def tensor(self, shape: Shape, among: Sequence[str] | None = None) -> Json:
-        """A golden tensor, its elements among the texts given, or among any."""
+    def tensor(self, name: str, shape: Shape, among: Sequence[str] | None = None) -> Json:
+        """A golden tensor for an input, a parameter or a bound, its elements among the texts given, or among any."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,6 @@ class Operator:
         made = self.draw(chooser)
         names = ["x"] if len(made.inputs) == 1 else [f"x{k}" for k in range(len(made.inputs))]
         values = made.among.get("x")
-        inputs = {name: chooser.tensor(shape, values) for name, shape in zip(names, made.inputs, strict=True)}
-        params = {name: chooser.tensor(shape, made.among.get(name)) for name, shape in made.params.items()}
+        inputs = {name: chooser.tensor(name, shape, values) for name, shape in zip(names, made.inputs, strict=True)}
+        params = {name: chooser.tensor(name, shape, made.among.get(name)) for name, shape in made.params.items()}
         return {"name": "layer", "op": self.name, "inputs": names, "attrs": made.attrs, "params": params}, inputs

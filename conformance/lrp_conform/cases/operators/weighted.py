@@ -1,7 +1,8 @@
 """Layers with a weight from every input channel to every output channel."""
 
 import lrp_ref as lrp
-from lrp_conform.cases.operators.row import COUNTS, POSITIVE, Attr, Chooser, Drawn, Operator, Param
+from lrp_conform.cases.operators.row import COUNTS, POSITIVE, Attr, Chooser, Drawn, Operator, Param, Shape
+from lrp_conform.cases.operators.shapes import batch
 from lrp_conform.cases.operators.windows import dilation, drawn_windows, padding, stride
 
 WINDOWS = (stride("conv"), padding("conv"), dilation("conv"))
@@ -18,30 +19,34 @@ def _weight(*axes: str) -> Param:
 
 
 def _biased(chooser: Chooser, out: int) -> dict[str, tuple[int, ...]]:
-    return {"bias": (out,)} if chooser.integer(0, 3) else {}
+    return {"bias": (out,)} if chooser.choice("layer's bias", ("given", "absent")) == "given" else {}
 
 
 def _dense(chooser: Chooser) -> Drawn:
-    batch, out, width = chooser.integer(1, 2), chooser.integer(1, 3), chooser.integer(1, 4)
-    return Drawn([(batch, width)], params={"weight": (out, width), **_biased(chooser, out)})
+    out, width = chooser.choice("outputs", (1, 2, 3), (9, 33)), chooser.choice("inputs", (1, 2, 3, 4), (17, 256))
+    return Drawn([(batch(chooser), width)], params={"weight": (out, width), **_biased(chooser, out)})
 
 
 def _conv(chooser: Chooser) -> Drawn:
-    batch = chooser.integer(1, 2)
     attrs, kernel, size = drawn_windows(chooser, "conv")
-    groups = chooser.choice((1, 1, 2))
-    out, width = groups * chooser.integer(1, 2), chooser.integer(1, 2 if groups == 1 and len(size) < 3 else 1)
-    params = {"weight": (out, width, *kernel), **_biased(chooser, out)}
-    return Drawn([(batch, width * groups, *size)], attrs | {"groups": groups}, params)
+    groups, width, each = _channels(chooser, size)
+    params = {"weight": (groups * each, width, *kernel), **_biased(chooser, groups * each)}
+    return Drawn([(batch(chooser), width * groups, *size)], attrs | {"groups": groups}, params)
 
 
 def _conv_transpose(chooser: Chooser) -> Drawn:
-    batch = chooser.integer(1, 2)
     attrs, kernel, size = drawn_windows(chooser, "transposed")
-    groups = chooser.choice((1, 1, 2))
-    width, out = groups * chooser.integer(1, 2 if len(size) < 3 else 1), chooser.integer(1, 2 if groups == 1 else 1)
-    params = {"weight": (width, out, *kernel), **_biased(chooser, out * groups)}
-    return Drawn([(batch, width, *size)], attrs | {"groups": groups}, params)
+    groups, width, each = _channels(chooser, size)
+    params = {"weight": (groups * width, each, *kernel), **_biased(chooser, each * groups)}
+    return Drawn([(batch(chooser), groups * width, *size)], attrs | {"groups": groups}, params)
+
+
+def _channels(chooser: Chooser, size: Shape) -> tuple[int, int, int]:
+    """Groups, and the input and output channels of each: one of each is depthwise, several outputs a multiplier."""
+    groups = chooser.choice("groups", (1, 2), (3,))
+    narrow = groups > 1 or len(size) == 3
+    width = chooser.choice("inputs a group", (1,) if narrow else (1, 2), (2, 3))
+    return groups, width, chooser.choice("outputs a group", (1,) if narrow else (1, 2), (2, 3))
 
 
 ROWS = (
