@@ -10,10 +10,11 @@ import numpy as np
 
 from lrp_conform.cases.layer import Case
 from lrp_conform.cases.numbers import float_array, floats, nearest, parse, rational
-from lrp_conform.cases.question import Answer, Question, answer
+from lrp_conform.cases.question import Answer, Question, answer, evaluate
 from lrp_conform.judging.deviations import BY_NAME, Deviation, applicable, apply, libraries, padded, pairs
 from lrp_conform.judging.verdict import Judgement, Target
 from lrp_ref.algebra.rounding import UNIT_ROUNDOFF, allowed_forward
+from lrp_ref.arrays import LRPError
 from lrp_ref.propagation.gauges import allowed
 
 Array = Any
@@ -285,7 +286,8 @@ def explanations(
         return []
 
     def fitting(tried: Iterable[tuple[tuple[Deviation, ...], Question]]) -> list[Reproduction]:
-        rated = ((by, reproduces(case, found, dtype, question, composed)) for by, question in tried)
+        near = ((by, question) for by, question in tried if not _far(found, question))
+        rated = ((by, reproduces(case, found, dtype, question, composed)) for by, question in near)
         return [_explanation(by, tau) for by, tau in rated if tau <= 1]
 
     if only is not None:
@@ -294,6 +296,22 @@ def explanations(
     question = case.question
     one = (((d,), changed) for d, changed in applicable(question))
     return fitting(one) or fitting(pairs(question)) or fitting(padded(question)) or fitting(libraries(question))
+
+
+def _far(found: list[Any], question: Question) -> bool:
+    """Whether an answer is farther from a deviation than any bound that says something: floats tell that in a moment.
+
+    Then the deviation does not reproduce it, or its own bound is hopeless, and it need not be computed exactly.
+    """
+    try:
+        near = evaluate(question, "float64")[1]
+    except (LRPError, ValueError, ArithmeticError):
+        return False
+    if [np.shape(got) for got in found] != [part.shape for part in near]:
+        return False
+    largest = max((float(np.abs(part).max(initial=0)) for part in near), default=0.0)
+    off = max((float(np.abs(got - part).max(initial=0)) for got, part in zip(found, near, strict=True)), default=0.0)
+    return math.isfinite(largest) and largest > 0 and off > 1.01 * VACUOUS * largest
 
 
 def union(a: Reproduction, b: Reproduction) -> Reproduction:
