@@ -156,6 +156,8 @@ def _pool(node: Node, attrs: Mapping[str, Any], x: Tensor) -> nn.Module:
         return _of_dimension("MaxPool", axes)(kernel, stride, padding, dilation)
     if any(d != 1 for d in dilation):
         raise Unsupported("torch has no dilated average pooling")
+    if axes == 3 and any(size < wide for size, wide in zip(x.shape[2:], kernel, strict=True)):
+        raise Unsupported("torch's average pooling over three axes needs an input as large as its window, without the padding")
     if op == "avg-pool":
         include = bool(attrs.get("count_include_pad", True))
         return _of_dimension("AvgPool", axes)(kernel, stride, padding, count_include_pad=include)

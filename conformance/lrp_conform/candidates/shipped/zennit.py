@@ -98,6 +98,8 @@ def _registered(lib: SimpleNamespace, case: Mapping[str, Any], graph: Any, x: li
 def _hook(lib: SimpleNamespace, node: Mapping[str, Any], rule: Mapping[str, Any], x: Any) -> Any:
     """Return the hook a user of zennit would register for this rule, or None where zennit has none."""
     name, op, rules = rule["rule"], node["op"], lib.rules
+    if name == "gradient" and op == "softmax":
+        raise Unsupported("autograd differentiates the softmax itself")
     if name == "gradient":
         return None  # autograd's gradient is what remains
     if name == "pass":
