@@ -19,7 +19,7 @@ ORDERS = {
         propagation fast network transforms composites onnx pictures streaming commands cli __main__
     """,
     "lrp_conform": """
-        __init__ builders wire cases candidates judging running making diagnosis smoke report compare proof commands
+        __init__ builders wire cases candidates judging running making diagnosis smoke report compare proof fresh commands
         cli __main__
     """,
 }

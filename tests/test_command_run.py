@@ -35,6 +35,7 @@ FACTOR = 1
 def called(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
     quick = ["--no-cards"] if "--report" in args else []
     monkeypatch.setattr(sys, "argv", ["lrp-conform", *map(str, args), *quick])
+    monkeypatch.setattr("lrp_conform.commands.run.FRESH", 3)
     return cli.main()
 
 

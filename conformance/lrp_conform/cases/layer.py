@@ -13,7 +13,7 @@ from lrp_conform.cases.question import Question, Way
 
 Array = Any
 
-
+FRESH = "fresh/questions"  # the group of cases that no golden file holds: questions made on the spot
 WAYS = tuple(Way(representation, fast) for representation in ("structured", "explicit") for fast in (True, False))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lrp_conform.cases.golden import AnyCase, C
-from lrp_conform.cases.layer import Case
+from lrp_conform.cases.layer import FRESH, Case
 from lrp_conform.cases.network import NetworkCase
 from lrp_conform.cases.operators import OPERATORS
 
@@ -57,8 +57,9 @@ PROFILES = (
     Profile(
         "extended",
         "Cases at the edge of a format, or of what is agreed",
-        _layers(lambda c: bool(c.data["status"] == "extended")),
+        _layers(lambda c: bool(c.data["status"] == "extended") and c.group != FRESH),
     ),
+    Profile("fresh", "Questions made on the spot", _layers(lambda c: c.group == FRESH)),
     Profile("networks", "Whole networks under the composites of known libraries", lambda c: isinstance(c, NetworkCase)),
 )
 BY_NAME = {profile.name: profile for profile in PROFILES}

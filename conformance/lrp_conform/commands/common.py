@@ -43,12 +43,15 @@ def asked_of(function: Any) -> Any:
     return function
 
 
-def selected(case: Sequence[str], feature: Sequence[str], profile: Sequence[str] = ()) -> list[AnyCase]:
-    """The cases that match every kind of filter given; at least one."""
+def selected(
+    case: Sequence[str], feature: Sequence[str], profile: Sequence[str] = (), among: Sequence[AnyCase] | None = None
+) -> list[AnyCase]:
+    """The cases that match every kind of filter given, of all or of some that are loaded; at least one."""
     from lrp_conform.cases import golden, profiles
 
+    every = golden.load_all() if among is None else among
     held = [profiles.BY_NAME[name].holds for name in profile]
-    found = [c for c in golden.select(golden.load_all(), case, feature) if not held or any(holds(c) for holds in held)]
+    found = [c for c in golden.select(every, case, feature) if not held or any(holds(c) for holds in held)]
     if not found:
         fail(f"no case matches {' '.join([*case, *feature, *profile])}; see lrp-conform list")
     return found

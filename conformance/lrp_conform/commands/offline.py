@@ -24,12 +24,11 @@ overwrite = switch("overwrite", help="Replace the results in that folder.")
 @overwrite
 def rejudge(folder: Path, out: Path, overwrite: bool) -> None:
     """Judge a run again from its raw outputs, with this version of the suite; say which verdicts changed."""
-    from lrp_conform.cases import golden
     from lrp_conform.running import offline
     from lrp_conform.running.folder import read
 
     before = read(folder)
-    after = offline.rejudge(before, golden.load_all())
+    after = offline.rejudge(before, before.cases)
     _write(after, out, overwrite)
     different = offline.changed_results(before.results, after.results)
     print(f"{len(after.results)} results judged again, {len(different)} verdicts changed")
@@ -54,9 +53,10 @@ def merge(folders: tuple[Path, ...], out: Path, overwrite: bool) -> None:
 
 
 def _write(run: Run, out: Path, overwrite: bool) -> None:
+    from lrp_conform.fresh.portion import file_of
     from lrp_conform.running.folder import Writer
 
-    writer = Writer(out, run.about, overwrite)
+    writer = Writer(out, run.about, overwrite, fresh=file_of(run.fresh))
     writer.begin()
     writer.finish(run.results)
 

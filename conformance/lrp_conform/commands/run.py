@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lrp_conform.candidates.adapter import Candidate
     from lrp_conform.cases.golden import AnyCase
 
+FRESH = 400  # questions made on the spot where nobody says how many
 FEW = 400  # questions that are not worth a pool of processes
 
 
@@ -40,6 +41,9 @@ FEW = 400  # questions that are not worth a pool of processes
 @feature_globs
 @profile_names
 @option("--report", "report_dir", type=click.Path(path_type=Path), help="Write results and reports to this folder.")
+@option("--fresh", type=click.IntRange(min=0), help="Questions made on the spot; not given: 400 beside the whole golden set.")
+@option("--ask", type=click.Path(path_type=Path), multiple=True, help="Ask the cases of this file too; repeatable.")
+@option("--seed", help="Of the fresh questions: the same seed asks the same; `random` draws one. Not given: the edition's.")
 @switch("cards", default=True, help="In the report, infer dialect cards, which takes half a minute.")
 @switch("overwrite", help="Replace the results in the report folder.")
 @switch("resume", help="Go on with the results in the report folder.")
@@ -56,13 +60,16 @@ FEW = 400  # questions that are not worth a pool of processes
 def run(
     candidate: tuple[str, ...], dtype: tuple[str, ...], device: tuple[str, ...], case: tuple[str, ...],
     feature: tuple[str, ...], profile: tuple[str, ...],
-    report_dir: Path | None, cards: bool, overwrite: bool, resume: bool, strict: bool,
+    report_dir: Path | None, fresh: int | None, ask: tuple[Path, ...], seed: str | None,
+    cards: bool, overwrite: bool, resume: bool, strict: bool,
     command: str | None, python: str | None, in_process: bool, timeout: float, memory: float, threads: int, jobs: int | None,
     dask: str | None, shard: str | None,
 ) -> int:  # fmt: skip
     """Judge candidates. Exit status: 0 nothing is wrong outside the waivers, 1 something is, 2 usage."""
     from lrp_conform.candidates.sources import chosen, load
     from lrp_conform.cases import golden
+    from lrp_conform.cases.layer import Case
+    from lrp_conform.commands import fresh as fresh_questions
     from lrp_conform.commands.session import Session
     from lrp_conform.proof.selftest import self_check
     from lrp_conform.report.terminal import console
@@ -73,23 +80,32 @@ def run(
 
     limits = Limits(timeout, int(memory * 2**30), threads)
     sources = chosen(candidate, command, python, in_process, limits)
-    cases = _shard(selected(case, feature, profile), shard)
-    misjudged = self_check(golden.load())
+    whole = not (case or feature or profile)
+    every = golden.load_all()
+    goldens = _shard([] if case == ("none",) else selected(case, feature, profile, every), shard)
+    misjudged = self_check([c for c in every if isinstance(c, Case)])
     if misjudged:
         fail(f"the suite misjudges its own built-in candidates, so nothing was run: {misjudged}")
     systems = [(source, load(source)) for source in sources]
     everyone = [c for _, candidates in systems for c in candidates]
     for c in everyone:
         c.close()  # the workers start their own
+    most = (FRESH if whole else 0) if fresh is None else fresh
+    earlier = fresh_questions.resumed(report_dir) if resume and report_dir is not None else None
+    made = earlier or fresh_questions.made(most, seed, everyone, feature, ask, jobs)
+    cases = [*goldens, *_shard([*made.cases], shard)]
+    if not cases:
+        none = "no question fits what is declared" if most else "--fresh N says how many others are asked"
+        fail(f"nothing to ask: --case none leaves the golden cases out, and {none}")
     formats, devices = dtypes(dtype, everyone), _devices(device, everyone)
     todo = [task for source, candidates in systems for task in runner.tasks(source, candidates, cases, formats, devices)]
-    about = folder.about(everyone, (c.id for c in cases), formats, devices, shard)
-    writer = None if report_dir is None else Writer(report_dir, about, overwrite, resume)
-    complete = not (case or feature or profile or shard)
+    about = folder.about(everyone, (c.id for c in cases), formats, devices, shard, made.about)
+    writer = None if report_dir is None else Writer(report_dir, about, overwrite, resume, made.text)
+    complete = whole and not shard
     session = Session(everyone, todo, writer, console(), complete, strict)
     left = session.begin()
     asked = sum(len(task.cases) for task in left)
-    session.out.print(f"lrp-conform, golden edition {golden.edition()}: {len(cases)} cases, {', '.join(formats)}")
+    session.out.print(f"lrp-conform, golden edition {golden.edition()}: {len(goldens)} cases{made}, {', '.join(formats)}")
     with ExitStack() as stack:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled job ends as an interrupted one does
         stack.callback(signal.signal, signal.SIGTERM, before)
@@ -110,6 +126,8 @@ def run(
             finished.close()
             if writer is not None:
                 writer.close()
+    if wrong and made.cases:
+        fresh_questions.show_smallest(session.found.values(), sources, made, report_dir, session.out)
     if report_dir is not None:
         write(report_dir, [folder.read(report_dir)], strict=strict, with_cards=cards)
         session.out.print(f"report: {report_dir / PAGE}, {JUNIT}, {SUMMARY}")

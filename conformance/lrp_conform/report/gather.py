@@ -208,7 +208,8 @@ def gather(runs: Iterable[Run], cases: Iterable[AnyCase] | None = None) -> Evide
                 )
             found[r.case] = r
     known = golden.load_all() if cases is None else cases
-    return Evidence(origins, {case.id: case for case in known}, list(by_system), by_system)
+    fresh = (case for run in runs for case in run.fresh)
+    return Evidence(origins, {case.id: case for case in (*known, *fresh)}, list(by_system), by_system)
 
 
 def origin(about: Mapping[str, Any]) -> Origin:

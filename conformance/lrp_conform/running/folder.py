@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any, TextIO
 import lrp_ref
 from lrp_conform.candidates.adapter import Candidate
 from lrp_conform.cases import golden
+from lrp_conform.cases.golden import AnyCase
 from lrp_conform.judging.result import CaseResult
 from lrp_conform.wire.messages import MessageError
 from lrp_ref.arrays import LRPError
 from lrp_ref.files.arrays import write_file
 
-LINES, ABOUT = "results.ndjson", "run.json"
+LINES, ABOUT, QUESTIONS = "results.ndjson", "run.json", "fresh.json"
 PACKAGES = ("lrp-ref", "numpy", "scipy", "python-flint", "torch", "zennit", "captum", "lxt")
 IDENTITY = ("edition", "golden", "dtypes", "devices", "cases", "candidates", "shard")  # what a resumed run must share
 
@@ -36,6 +37,12 @@ class Run:
 
     about: dict[str, Any]
     results: list[CaseResult]
+    fresh: list[AnyCase] = field(default_factory=list)  # the cases that were made for it
+
+    @property
+    def cases(self) -> list[AnyCase]:
+        """Every case that an answer of the run may be to."""
+        return [*golden.load_all(), *self.fresh]
 
 
 def about(
@@ -44,6 +51,7 @@ def about(
     dtypes: Iterable[str],
     devices: Iterable[str],
     shard: str | None = None,
+    fresh: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a run is: suite, goldens, candidates, what was asked of them, and where."""
     return {
@@ -57,6 +65,7 @@ def about(
         "devices": list(devices),
         "cases": sorted(cases),
         "shard": shard,
+        "fresh": None if fresh is None else dict(fresh),
         "candidates": [
             {
                 "name": c.name,
@@ -99,9 +108,14 @@ def part(uid: str, parts: int) -> int:
 class Writer:
     """Results as they come: what was judged is on disk before the next group is asked."""
 
-    def __init__(self, folder: Path, about: dict[str, Any], overwrite: bool = False, resume: bool = False) -> None:
-        """Open `folder` for one run; `earlier` holds the results of the run that is resumed."""
-        self.folder, self.about = folder, about
+    def __init__(
+        self, folder: Path, about: dict[str, Any], overwrite: bool = False, resume: bool = False, fresh: str | None = None
+    ) -> None:
+        """Open `folder` for one run; `earlier` holds the results of the run that is resumed.
+
+        `fresh`: the text of the file of the cases that were made for the run.
+        """
+        self.folder, self.about, self._fresh = folder, about, fresh
         self._path = folder / LINES
         self._file: TextIO | None = None
         self.earlier: list[CaseResult] = []
@@ -117,6 +131,9 @@ class Writer:
         """Start the file with what is kept of the earlier run."""
         with _told(self.folder):
             write_file(self.folder / ABOUT, json.dumps(self.about, indent=1) + "\n", durable=True)
+            (self.folder / QUESTIONS).unlink(missing_ok=True)
+            if self._fresh is not None:
+                write_file(self.folder / QUESTIONS, self._fresh, durable=True)
             write_file(self._path, "".join(map(_line, kept)), durable=True)
             self._file = self._path.open("a", encoding="utf-8", newline="\n")
 
@@ -171,7 +188,8 @@ def read(folder: Path, broken_end: bool = False) -> Run:
             results.append(CaseResult.from_record(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError, MessageError, RecursionError) as error:
             raise ReportError(f"{path}, line {number}: not a result: {type(error).__name__} {error}"[:300]) from None
-    return Run(about, results)
+    questions = folder / QUESTIONS
+    return Run(about, results, golden.load_file(questions) if questions.exists() else [])
 
 
 def _line(result: CaseResult) -> str:

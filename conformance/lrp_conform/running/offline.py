@@ -28,7 +28,7 @@ def rejudge(run: Run, cases: Iterable[AnyCase]) -> Run:
     for (system, _, _), members in groupby(run.results, key=lambda r: (r.candidate, r.device, r.dtype)):
         found += _again(list(members), known, system in one_hot)
     about = {**run.about, "edition": golden.edition(), "golden": golden.digest()}
-    return Run(about, found)
+    return Run(about, found, run.fresh)
 
 
 def _again(results: list[CaseResult], known: dict[str, AnyCase], composed: bool) -> list[CaseResult]:
@@ -77,14 +77,16 @@ def merge(runs: list[Run]) -> Run:
         "started": min(run.about["started"] for run in runs),
         "finished": max(run.about["finished"] or "" for run in runs),
     }
-    cases = golden.load_all()
+    fresh = {case.id: case for run in runs for case in run.fresh}
+    cases = [*golden.load_all(), *fresh.values()]
     place = {case.id: k for k, case in enumerate(c for group in runner.groups(cases) for c in group)}
     systems = {c["name"]: k for k, c in enumerate(whole["candidates"])}
 
     def order(r: CaseResult) -> tuple[int, int, int, int]:
         return systems[r.candidate], whole["devices"].index(r.device), whole["dtypes"].index(r.dtype), place.get(r.case, -1)
 
-    return rejudge(Run(about, sorted((r for run in runs for r in run.results), key=order)), cases)
+    results = sorted((r for run in runs for r in run.results), key=order)
+    return rejudge(Run(about, results, list(fresh.values())), cases)
 
 
 def _check_parts(parts: list[str]) -> None:

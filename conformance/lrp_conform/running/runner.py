@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from lrp_conform.candidates.adapter import Candidate, Waiver
 from lrp_conform.candidates.sources import CandidateSource, load
 from lrp_conform.cases import golden
 from lrp_conform.cases.golden import AnyCase
+from lrp_conform.cases.layer import FRESH, Case
 from lrp_conform.judging.judge import resolve
 from lrp_conform.judging.result import CaseResult
 from lrp_conform.judging.verdict import FAILURES
@@ -134,6 +137,7 @@ class Task:
     device: str
     cases: tuple[str, ...]
     golden: str  # digest of the golden set, which the worker must have too
+    fresh: tuple[str, ...] = ()  # those of the cases that no golden file holds, as JSON
 
     @property
     def keys(self) -> list[tuple[str, str, str, str]]:
@@ -154,8 +158,17 @@ def tasks(
 ) -> list[Task]:
     """The matrix of systems, devices, dtypes and groups of cases."""
     digest, together, chosen = golden.digest(), groups(cases), list(dtypes)
+    sent = {case.id: json.dumps(case.data) for case in chain.from_iterable(together) if case.group == FRESH}
     return [
-        Task(source, c.name, dtype, device, tuple(case.id for case in members), digest)
+        Task(
+            source,
+            c.name,
+            dtype,
+            device,
+            tuple(case.id for case in members),
+            digest,
+            tuple(sent[case.id] for case in members if case.id in sent),
+        )
         for c in candidates
         for device in devices
         for dtype in chosen
@@ -206,7 +219,8 @@ _goldens: dict[str, dict[str, AnyCase]] = {}
 def perform(task: Task, progress: Callable[[int], None] = quiet) -> list[CaseResult]:
     """What a worker does."""
     candidate = next(c for c in _candidates(task.source) if c.name == task.system)
-    cases = _cases(task.golden)
+    fresh = (Case(json.loads(text), FRESH) for text in task.fresh)
+    cases = {**_cases(task.golden), **{case.id: case for case in fresh}}
     return judge_group(candidate, [cases[id] for id in task.cases], task.dtype, task.device, progress)
 
 

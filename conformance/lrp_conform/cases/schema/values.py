@@ -3,7 +3,7 @@
 from lrp_conform.cases.numbers import NUMBER
 from lrp_conform.cases.schema.form import SLUG, Json, described, record, ref, several, string, unique
 
-MOST = 256  # elements of a tensor that stands in its file
+MOST = 4096  # elements of a tensor that stands in its file
 _HEXADECIMAL = r"0x[01](\.[0-9a-f]{1,13})?p[+-](0|[1-9][0-9]*)"
 _ABOVE_ZERO = rf"[1-9][0-9]*|[1-9][0-9]*/([2-9]|[1-9][0-9]+)|{_HEXADECIMAL}"
 
