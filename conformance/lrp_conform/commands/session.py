@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -30,16 +31,18 @@ class Session:
     strict: bool = False
     found: dict[tuple[str, str, str, str], CaseResult] = field(default_factory=dict)
     _printed: set[str] = field(default_factory=set)
+    _left: Counter[str] = field(default_factory=Counter)  # tasks, by system
 
     def begin(self) -> list[Task]:
         """Start the report folder; the tasks that an earlier run has left."""
-        if self.writer is None:
-            return self.todo
-        earlier = {r.key: r for r in self.writer.earlier}
-        done = [task for task in self.todo if all(key in earlier for key in task.keys)]
-        self.found = {key: earlier[key] for task in done for key in task.keys}
-        self.writer.begin(self.found.values())
-        return [task for task in self.todo if task not in set(done)]
+        earlier = {} if self.writer is None else {r.key: r for r in self.writer.earlier}
+        done = {task for task in self.todo if earlier and all(key in earlier for key in task.keys)}
+        self.found = {key: earlier[key] for task in self.todo if task in done for key in task.keys}
+        if self.writer is not None:
+            self.writer.begin(self.found.values())
+        left = [task for task in self.todo if task not in done]
+        self._left.update(task.system for task in left)
+        return left
 
     def collect(self, finished: Finished) -> bool:
         """Take results as they come; True if something is wrong outside the waivers.
@@ -65,7 +68,8 @@ class Session:
         if self.writer is not None:
             self.writer.add(results)
         self.found |= {r.key: r for r in results}
-        if all(key in self.found for each in self.todo if each.system == task.system for key in each.keys):
+        self._left[task.system] -= 1
+        if not self._left[task.system]:
             self._print(next(c for c in self.candidates if c.name == task.system))
 
     def of(self, system: str) -> list[CaseResult]:
