@@ -1,6 +1,6 @@
 """Writes tests/keras_export: a small Keras model and what iNNvestigate says of it. Run it where both are installed:
 
-PYTHONPATH=. python tests/keras_export.py
+PYTHONPATH=conformance python tests/keras_export.py
 """
 
 from pathlib import Path
