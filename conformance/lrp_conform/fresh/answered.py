@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from lrp_conform.cases import model
 from lrp_conform.cases.layer import FRESH, Case
-from lrp_conform.cases.numbers import ball_array, float_array
+from lrp_conform.cases.numbers import ball_array, exact_array, float_array
 from lrp_conform.cases.question import Question, pose
 from lrp_conform.diagnosis.question_as_case import case_of
 from lrp_conform.judging.layer import expected, vacuous
 from lrp_ref.arrays import LRPError
 from lrp_ref.propagation.shares import normalized
 
+Json = dict[str, Any]
 LEAST = 2.0**-126
 
 
@@ -26,12 +29,13 @@ def answered(question: Question) -> Case | None:
     where float64 does not hold its numbers, where an output is so small that a format may make it 0, and where rounding may
     change everything.
     """
-    if _divides_by_zero(question):
+    if _divides_by_zero(question, lambda data: float_array(data, "float64")):  # which tells most of them in a moment
         return None
     case = _case(question) or _case(question.replace(ball=True))
     if case is None or "float64" not in case.data["representable_in"] or vacuous(expected(case, "float64")):
         return None
-    return None if _underflows(case) else case
+    hidden = _divides_by_zero(case.question, ball_array if case.radius else exact_array)
+    return None if hidden or _underflows(case) else case
 
 
 def _case(question: Question) -> Case | None:
@@ -48,13 +52,13 @@ def name_of(question: Question) -> str:
     return f"fresh.{question.node['op']}.{model.rule_name(question.rule)}.{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def _divides_by_zero(question: Question) -> bool:
-    """Whether a denominator is 0 that no stabiliser speaks of; in floats, which hold sums of so few bits."""
+def _divides_by_zero(question: Question, read: Callable[[Json], Any]) -> bool:
+    """Whether a denominator is 0 that no stabiliser speaks of."""
     if question.rule["stabilizer"]["kind"] == "drop":
         return False
     try:
         with np.errstate(all="ignore"):
-            shares = list(normalized(pose(question, lambda data: float_array(data, "float64"))))
+            shares = list(normalized(pose(question, read)))
     except LRPError:
         return True
     return any(bool((share.stabilized == 0).any()) for share in shares)
