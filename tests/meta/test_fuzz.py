@@ -201,7 +201,7 @@ def test_the_command_says_what_was_compared_and_ends_with_0(tmp_path: Path) -> N
 def test_the_command_prints_what_was_found_and_ends_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     oracle_loses_the_bias(monkeypatch)
     monkeypatch.setattr(fuzz, "MOST", 1)
-    monkeypatch.setattr(fuzz, "EXAMPLES", 40)
+    monkeypatch.setattr(fuzz, "EXAMPLES", 120)
     out = str(tmp_path / "found.ndjson")
     code, said = called("--minutes", "0.5", "--seed", "1", "--rule", "zero", "--out", out)
     assert code == 1

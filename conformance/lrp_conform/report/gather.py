@@ -171,7 +171,8 @@ class Evidence:
 
     def profiles(self) -> list[TableRow]:
         """One row per profile."""
-        return [self._row(p.name, p.title, {c.id for c in p.cases(self.cases.values())}) for p in PROFILES]
+        ids = {p: {c.id for c in p.cases(self.cases.values())} for p in PROFILES}
+        return [self._row(p.name, p.title, chosen) for p, chosen in ids.items() if chosen]
 
     def totals(self) -> TableRow:
         """Every result of every system."""
