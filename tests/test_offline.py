@@ -172,7 +172,8 @@ def started(folder: Path) -> tuple[Path, subprocess.Popen[str]]:
     gated, report = folder / "gated.py", folder / "run"
     (folder / "gate").touch()
     gated.write_text(ADAPTER.replace("def run(case):\n", GATED), encoding="utf-8")
-    args = [*ARGS, str(gated), *DENSE, "--report", str(report), "--jobs", "2", "--no-cards"]
+    long = ("--timeout", "3600")  # an answer waits for the gate, however slow the machine is
+    args = [*ARGS, str(gated), *DENSE, "--report", str(report), "--jobs", "2", "--no-cards", *long]
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV, start_new_session=True)
     until(lambda: (report / "results.ndjson").exists() and len(lines(report)) >= 30, "30 results")
     return gated, process
