@@ -161,9 +161,15 @@ ENV = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "confo
 GATED = """
 import itertools, os, time
 answered, gate = itertools.count(), os.path.join(os.path.dirname(__file__), "gate")
+def first():
+    try:
+        return os.open(gate + ".held", os.O_CREAT | os.O_EXCL) >= 0
+    except FileExistsError:
+        return False
 def run(case):
-    while next(answered) >= 6 and os.path.exists(gate):
-        time.sleep(0.05)
+    if next(answered) == 6 and first():  # one process waits, whichever comes first, so that the other gets on
+        while os.path.exists(gate):
+            time.sleep(0.05)
 """
 
 
