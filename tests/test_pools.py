@@ -104,8 +104,8 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, serial: dict[tuple[str, 
 
 def test_a_candidate_that_always_kills_its_workers_ends_the_run_with_one_line(tmp_path: Path) -> None:
     always = MURDER.replace("and not struck.exists()", "")
-    with pools.local(1) as executor, pytest.raises(runner.LostWorkers, match="workers died 2 times"):
-        by_key(runner.spread(todo(source(tmp_path, always)), executor, lives=2))
+    with pools.local(2) as executor, pytest.raises(runner.LostWorkers, match="workers died 3 times"):
+        by_key(runner.spread(todo(source(tmp_path, always)), executor))
     assert not harnesses(tmp_path)
 
 
@@ -114,6 +114,8 @@ def test_a_cluster_gives_what_the_serial_run_gives_also_when_a_worker_is_killed(
     tmp_path: Path, serial: dict[tuple[str, ...], Any]
 ) -> None:
     with cluster() as address:
+        with pools.dask(address) as executor:
+            assert by_key(runner.spread(todo(source(tmp_path)), executor)) == serial
         with pools.dask(address) as executor:
             assert by_key(runner.spread(todo(source(tmp_path, MURDER)), executor)) == serial
         assert (tmp_path / "struck").exists()
