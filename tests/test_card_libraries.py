@@ -97,8 +97,7 @@ def test_the_card_of_lxt() -> None:
 
 
 def test_the_cards_of_the_seeds() -> None:
-    asked = [one for one in adapter.load("seeds") if one.name.partition("/")[2][0] in "246789"]
-    found = {one.name.partition("/")[2]: of(one) for one in asked}
+    found = {one.name.partition("/")[2]: of(one) for one in adapter.load("seeds")[:-1]}
     assert "full_in_both where split is asked" in found["2-alpha-beta"]["bias of alpha-beta"]
     for key, rule in (("2-alpha-beta", "alpha-beta"), ("4-z-rule", "zero"), ("8-z-plus-fast", "z-plus-fast")):
         assert found[key][f"stabilizer of {rule}"].startswith("replace_zero, epsilon 1e-07")

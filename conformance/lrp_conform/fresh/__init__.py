@@ -1,1 +1,1 @@
-"""Questions made on the spot: drawn so that every pair of values is asked, and answered by the reference."""
+"""Questions made on the spot: drawn so that pairs of values meet, and answered by the reference."""
